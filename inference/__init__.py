@@ -1,0 +1,1 @@
+"""The model side: what is asked, which weights answer, and how."""

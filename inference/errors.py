@@ -1,0 +1,48 @@
+"""Everything the model side refuses or fails at, as exception classes.
+
+`str(error)` may be shown to a clinician and `error.code` is stable across releases; neither
+carries question text, image content or a path of the machine.
+"""
+
+
+class InferenceError(Exception):
+    """Base of every refusal raised by this package."""
+
+    code = "inference_error"
+
+
+class WorkerUnavailableError(InferenceError):
+    """No worker answers, or it is still loading its model."""
+
+    code = "model_unavailable"
+
+    def __init__(self, reason: str = "") -> None:
+        """Say that nothing was lost; `reason` is the worker's own, already safe to show."""
+        detail = f" ({reason})" if reason else ""
+        super().__init__(
+            f"The model is not available right now{detail}. Your question is kept; ask again in "
+            "a moment."
+        )
+        self.reason = reason
+
+
+class WorkerBusyError(InferenceError):
+    """The worker's queue is full (HTTP 429)."""
+
+    code = "model_busy"
+
+    def __init__(self) -> None:
+        """Ask for patience."""
+        super().__init__("The model has too many questions waiting. Try again in a moment.")
+
+
+class RequestRefusedError(InferenceError):
+    """The worker cannot serve this request as it is (HTTP 400 or 422)."""
+
+    code = "request_refused"
+
+
+class ModelFolderRefusedError(InferenceError):
+    """A model folder is incomplete, altered or holds something that could run code."""
+
+    code = "model_refused"

@@ -1,0 +1,1 @@
+"""One file a model family: its layout, tokenizer, preprocessing, prompt and limits."""

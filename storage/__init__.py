@@ -1,0 +1,1 @@
+"""What Overread keeps: studies, drafts, decisions and the exports made from them."""
