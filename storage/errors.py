@@ -68,6 +68,42 @@ class StorageFullError(StorageError):
         )
 
 
+class StoreBusyError(StorageError):
+    """The database cannot take the change now: locked, read-only, or not reachable."""
+
+    code = "store_busy"
+
+    def __init__(self) -> None:
+        """Say that nothing was half saved."""
+        super().__init__(
+            "The database cannot take this right now. Nothing was changed; try again in a "
+            "moment, and tell your administrator if it stays so."
+        )
+
+
+class StoreVersionError(StorageError):
+    """The database was written by a newer release than this one."""
+
+    code = "store_version"
+
+    def __init__(self) -> None:
+        """Say what the operator must do."""
+        super().__init__(
+            "These data were written by a newer version of Overread. Install that version again; "
+            "nothing was changed."
+        )
+
+
+class KeyFileError(StorageError):
+    """The key file is missing, unreadable, open to others, or already there."""
+
+    code = "key_file"
+
+    def __init__(self, reason: str) -> None:
+        """Take a whole sentence; it never holds the key or a path."""
+        super().__init__(reason)
+
+
 class BlobDamagedError(StorageError):
     """A stored object fails its own check: flipped, cut, swapped, or the wrong key."""
 
@@ -76,6 +112,16 @@ class BlobDamagedError(StorageError):
     def __init__(self) -> None:
         """Say it without naming the object."""
         super().__init__("A stored image failed its integrity check and is not shown.")
+
+
+class BlobMissingError(BlobDamagedError):
+    """A stored object's file is gone."""
+
+    code = "blob_missing"
+
+    def __init__(self) -> None:
+        """Say it without naming the object."""
+        StorageError.__init__(self, "A stored image is missing and cannot be shown.")
 
 
 class UnsupportedImageError(StorageError):

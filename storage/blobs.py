@@ -1,0 +1,209 @@
+"""Images and files at rest: encrypted, immutable, found by a keyed hash of their content.
+
+The same bytes are stored once, yet the address says nothing to someone without the key. A
+file is complete and on the disk before its address is handed out, so a row that names an
+address always finds it.
+
+Layout of a file: header, then chunks, each with its 16-byte tag. The data key is new for every
+file, so a chunk's number can be its nonce.
+"""
+
+import errno
+import hmac
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from storage.errors import BlobDamagedError, BlobMissingError, StorageFullError
+from storage.keys import Keys
+
+CHUNK_BYTES: Final = 1 << 20
+TAG_BYTES: Final = 16
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_PREFIX: Final = struct.Struct(">4s8sIQ")  # magic and version, KEK id, chunk size, total length
+_WRAPPED: Final = struct.Struct(">12s48s")  # nonce, data key encrypted under the KEK
+_MAGIC: Final = b"ORB\x01"
+_HEADER_BYTES: Final = _PREFIX.size + _WRAPPED.size
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStore:
+    """Objects under one folder; an address is 64 hex digits."""
+
+    root: Path
+    keys: Keys
+
+    def put(self, data: bytes) -> str:
+        """Store `data` durably and return its address; the same data give the same address.
+
+        An object that is there already but damaged is written anew.
+
+        Raises:
+            StorageFullError: no room; nothing is left behind.
+        """
+        address = hmac.digest(self.keys.blob_address, data, "sha256").hex()
+        path = self._path(address)
+        if not self._holds(address, data):
+            with _full_disk_is_refused():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._write(path, address, data)
+        with _full_disk_is_refused():
+            for folder in (path.parent, path.parent.parent, self.root):
+                _sync_folder(folder)
+        return address
+
+    def get(self, address: str) -> bytes:
+        """Return a whole object.
+
+        Raises:
+            BlobMissingError: there is no such object.
+            BlobDamagedError: it fails its check.
+        """
+        with self._open(address) as reader:
+            return reader.read(0, reader.total)
+
+    def read(self, address: str, offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`, fewer at the end; only those chunks are read.
+
+        Raises:
+            ValueError: negative offset or length.
+            BlobMissingError: there is no such object.
+            BlobDamagedError: a chunk that was needed fails its check.
+        """
+        if offset < 0 or length < 0:
+            raise ValueError("offset and length must not be negative")
+        with self._open(address) as reader:
+            return reader.read(offset, length)
+
+    def exists(self, address: str) -> bool:
+        """Tell whether there is a file for this address; its content is not checked."""
+        return self._path(address).is_file()
+
+    def addresses(self) -> Iterator[str]:
+        """Yield the address of every object, in order."""
+        for path in sorted(self.root.glob("??/??/*")):
+            if not path.name.startswith("."):
+                yield path.name
+
+    def _path(self, address: str) -> Path:
+        if len(address) != 64 or not set(address) <= set("0123456789abcdef"):
+            raise BlobMissingError
+        return self.root / address[:2] / address[2:4] / address
+
+    def _holds(self, address: str, data: bytes) -> bool:
+        try:
+            return self.get(address) == data
+        except BlobDamagedError:
+            return False
+
+    def _write(self, path: Path, address: str, data: bytes) -> None:
+        temporary = path.with_name(f".{address}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                for piece in self._sealed(address, data):
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _sealed(self, address: str, data: bytes) -> Iterator[bytes]:
+        prefix = _PREFIX.pack(_MAGIC, self.keys.kek_id, CHUNK_BYTES, len(data))
+        data_key, nonce = AESGCM.generate_key(bit_length=256), secrets.token_bytes(12)
+        bound = prefix + bytes.fromhex(address)
+        yield prefix + _WRAPPED.pack(
+            nonce, AESGCM(self.keys.blob_kek).encrypt(nonce, data_key, bound)
+        )
+        cipher = AESGCM(data_key)
+        for number in range(_chunks(len(data), CHUNK_BYTES)):
+            chunk = data[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
+            yield cipher.encrypt(_nonce(number), chunk, _bound(address, number, len(data)))
+
+    @contextmanager
+    def _open(self, address: str) -> Iterator["_Reader"]:
+        try:
+            file = self._path(address).open("rb")
+        except FileNotFoundError:
+            raise BlobMissingError from None
+        with file:
+            try:
+                yield _Reader.of(file, address, self.keys)
+            except (InvalidTag, struct.error):
+                raise BlobDamagedError from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    file: BinaryIO
+    address: str
+    cipher: AESGCM
+    chunk_bytes: int
+    total: int
+
+    @classmethod
+    def of(cls, file: BinaryIO, address: str, keys: Keys) -> "_Reader":
+        prefix = file.read(_PREFIX.size)
+        magic, kek_id, chunk_bytes, total = _PREFIX.unpack(prefix)
+        if magic != _MAGIC or kek_id != keys.kek_id or chunk_bytes == 0:
+            raise BlobDamagedError
+        nonce, wrapped = _WRAPPED.unpack(file.read(_WRAPPED.size))
+        data_key = AESGCM(keys.blob_kek).decrypt(nonce, wrapped, prefix + bytes.fromhex(address))
+        chunks = _chunks(total, chunk_bytes)
+        if os.fstat(file.fileno()).st_size != _HEADER_BYTES + total + chunks * TAG_BYTES:
+            raise BlobDamagedError
+        return cls(file, address, AESGCM(data_key), chunk_bytes, total)
+
+    def read(self, offset: int, length: int) -> bytes:
+        end = min(offset + length, self.total)
+        if offset >= end:
+            return b""
+        first, last = offset // self.chunk_bytes, (end - 1) // self.chunk_bytes
+        plain = b"".join(self._chunk(number) for number in range(first, last + 1))
+        return plain[offset - first * self.chunk_bytes : end - first * self.chunk_bytes]
+
+    def _chunk(self, number: int) -> bytes:
+        self.file.seek(_HEADER_BYTES + number * (self.chunk_bytes + TAG_BYTES))
+        sealed = self.file.read(self.chunk_bytes + TAG_BYTES)
+        return self.cipher.decrypt(_nonce(number), sealed, _bound(self.address, number, self.total))
+
+
+def _chunks(total: int, chunk_bytes: int) -> int:
+    return -(-total // chunk_bytes)
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(12, "big")
+
+
+def _bound(address: str, number: int, total: int) -> bytes:
+    return bytes.fromhex(address) + struct.pack(">QQ", number, total)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _full_disk_is_refused() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFullError from error
+        raise

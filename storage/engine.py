@@ -1,0 +1,167 @@
+"""The database: one way to open it, one way to read, one way to write.
+
+A write is one transaction that lets no other writer in on either database (SQLite: BEGIN
+IMMEDIATE; Postgres: an advisory lock until the commit). So a use case may check and then
+insert without a race, and the audit chain has one order. Reads never wait for writes.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.engine import URL, make_url
+from sqlmodel import Session
+
+from storage import migrations
+from storage.errors import StorageError, StorageFullError, StoreBusyError
+
+BUSY_TIMEOUT_MS: Final = 10_000
+PRAGMAS: Final = {  # name -> the value that must be read back
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: a commit is on the disk before it is reported
+    "foreign_keys": 1,
+    "recursive_triggers": 1,  # else INSERT OR REPLACE deletes rows without their trigger
+    "busy_timeout": BUSY_TIMEOUT_MS,
+}
+WRITER_LOCK: Final = 0x6F76657272656164  # "overread"; Postgres advisory locks are 64-bit numbers
+
+_READ_ONLY: Final = "overread_read_only"
+_SQLITE_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+_SQLITE_BUSY: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The open database."""
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, url: str, *, migrate: bool = True) -> Self:
+        """Connect, and bring the schema up to date unless told not to.
+
+        Args:
+            url: `sqlite:///FILE` or `postgresql://…`.
+            migrate: Whether to run outstanding migrations, under the writers' lock.
+
+        Raises:
+            StoreVersionError: the schema is newer than this release.
+            StoreBusyError: the database cannot be reached or stays locked.
+        """
+        parsed = make_url(url)
+        engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+        store = cls(engine)
+        if migrate:
+            with _refusals():
+                migrations.upgrade(engine)
+        return store
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Yield a session over one snapshot-like transaction that can change nothing."""
+        options = {_READ_ONLY: True, "postgresql_readonly": True}
+        with _refusals(), Session(self.engine.execution_options(**options)) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Yield a session whose changes are committed at exit, or undone by an exception.
+
+        Raises:
+            StorageFullError: no room; nothing was changed.
+            StoreBusyError: the database is locked, read-only or gone; nothing was changed.
+        """
+        with _refusals(), Session(self.engine, expire_on_commit=False) as session:
+            session.connection()  # take the writers' lock now, before anything is read
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _sqlite(url: URL) -> Engine:
+    _create_private(Path(url.database or ""))
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        connection.isolation_level = None  # BEGIN is ours, below
+        for name, value in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name} = {value}")
+
+    @event.listens_for(engine, "checkout")
+    def assert_pragmas(connection: sqlite3.Connection, _record: Any, _proxy: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        for name, expected in PRAGMAS.items():
+            found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+            if found != expected:
+                raise StorageError(f"SQLite must run with {name}={expected}; it has {found}.")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(read_only)}")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def set_limits(connection: psycopg.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        connection.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("SET timezone = 'UTC'")
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(_READ_ONLY, False):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """Create the file with mode 0600; SQLite gives its journal files the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except exc.TimeoutError as error:  # every pooled connection is in use
+        raise StoreBusyError from error
+    except exc.DBAPIError as error:
+        if (refusal := _refusal(error.orig)) is not None:
+            raise refusal from error
+        raise
+
+
+def _refusal(error: BaseException | None) -> StorageError | None:
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code in _SQLITE_FULL:
+            return StorageFullError()
+        return StoreBusyError() if code & 0xFF in _SQLITE_BUSY else None  # extended -> primary
+    if isinstance(error, psycopg.errors.InsufficientResources):
+        return StorageFullError()
+    return StoreBusyError() if isinstance(error, psycopg.OperationalError) else None

@@ -1,0 +1,32 @@
+"""Alembic runs this file; the transaction is always the caller's."""
+
+from typing import Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import DateTime, String
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
+import storage.tables  # noqa: F401 - registers the tables with SQLModel's metadata
+from storage.columns import UtcDateTime
+
+
+def render_plain(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
+    """Write our column types as SQLAlchemy's own: a revision must outlive our classes."""
+    if kind == "type" and isinstance(item, AutoString):
+        return f"sa.{String(item.impl_instance.length)!r}"
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return f"sa.{DateTime(timezone=True)!r}"
+    return False
+
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    compare_type=True,
+    render_as_batch=connection.dialect.name == "sqlite",
+    render_item=render_plain,
+)
+context.run_migrations()
