@@ -24,6 +24,7 @@ class Case(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("collection_id", "study_key", "content_key"),
         Index("case_worklist", "collection_id", "created_at", "id"),
+        Index("case_by_age", "created_at", "id"),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)

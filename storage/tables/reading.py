@@ -29,6 +29,9 @@ class OwnRead(SQLModel, table=True):
         default_factory=list, sa_type=JSON, description="finding, state, side, confidence."
     )
     confidence: int | None = Field(default=None, ge=1, le=5)
+    flags: list[dict[str, Any]] = Field(
+        default_factory=list, sa_type=JSON, description="Safety rules that spoke on typed text."
+    )
     idempotency_key: str = Field(max_length=128)
     committed_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -51,6 +54,9 @@ class Message(SQLModel, table=True):
     model: str | None = Field(default=None, description="As asked for; none: the server's default.")
     images: list[dict[str, Any]] = Field(
         sa_type=JSON, description="image_id, frame, window: what was on screen and is sent."
+    )
+    flags: list[dict[str, Any]] = Field(
+        default_factory=list, sa_type=JSON, description="Safety rules that spoke on typed text."
     )
     idempotency_key: str = Field(max_length=128)
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, CheckConstraint, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from storage.columns import UtcDateTime, words
@@ -22,6 +22,7 @@ class Review(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("draft_id", "reviewer_id", "revision"),
         UniqueConstraint("reviewer_id", "idempotency_key"),
+        Index("review_of_reader", "reviewer_id", "case_id"),
         CheckConstraint("revision >= 1", name="review_revision_from_one"),
         CheckConstraint("confidence IS NULL OR confidence BETWEEN 1 AND 5", name="confidence"),
         CheckConstraint(
@@ -42,6 +43,9 @@ class Review(SQLModel, table=True):
     comment: str = ""
     timing: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     own_read_first: bool
+    flags: list[dict[str, Any]] = Field(
+        default_factory=list, sa_type=JSON, description="Safety rules that spoke on typed text."
+    )
     idempotency_key: str = Field(max_length=128)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
 

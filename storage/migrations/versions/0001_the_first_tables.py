@@ -91,6 +91,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_case')),
     sa.UniqueConstraint('collection_id', 'study_key', 'content_key', name=op.f('uq_case_collection_id_study_key_content_key'))
     )
+    op.create_index('case_by_age', 'case', ['created_at', 'id'])
     op.create_index('case_worklist', 'case', ['collection_id', 'created_at', 'id'])
     op.create_index(op.f('ix_case_patient_key'), 'case', ['patient_key'])
 
@@ -193,6 +194,7 @@ def upgrade() -> None:
     sa.Column('choices', sa.JSON(), nullable=True),
     sa.Column('model', sa.String(), nullable=True),
     sa.Column('images', sa.JSON(), nullable=False),
+    sa.Column('flags', sa.JSON(), nullable=False),
     sa.Column('idempotency_key', sa.String(length=128), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['case_id'], ['case.id'], name=op.f('fk_message_case_id_case')),
@@ -209,6 +211,7 @@ def upgrade() -> None:
     sa.Column('text', sa.String(), nullable=False),
     sa.Column('findings', sa.JSON(), nullable=False),
     sa.Column('confidence', sa.Integer(), nullable=True),
+    sa.Column('flags', sa.JSON(), nullable=False),
     sa.Column('idempotency_key', sa.String(length=128), nullable=False),
     sa.Column('committed_at', sa.DateTime(timezone=True), nullable=False),
     sa.CheckConstraint('confidence IS NULL OR confidence BETWEEN 1 AND 5', name=op.f('ck_own_read_own_confidence')),
@@ -296,6 +299,7 @@ def upgrade() -> None:
     sa.Column('comment', sa.String(), nullable=False),
     sa.Column('timing', sa.JSON(), nullable=False),
     sa.Column('own_read_first', sa.Boolean(), nullable=False),
+    sa.Column('flags', sa.JSON(), nullable=False),
     sa.Column('idempotency_key', sa.String(length=128), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.CheckConstraint("verdict IN ('reject', 'abstain') OR length(final_text) > 0", name=op.f('ck_review_verdict_has_text')),
@@ -311,6 +315,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_review_case_id'), 'review', ['case_id'])
     op.create_index(op.f('ix_review_created_at'), 'review', ['created_at'])
+    op.create_index('review_of_reader', 'review', ['reviewer_id', 'case_id'])
 
     op.create_table('region',
     sa.Column('id', sa.Uuid(), nullable=False),
