@@ -12,11 +12,11 @@ import storage.tables  # noqa: F401 - registers the tables with SQLModel's metad
 from storage.columns import UtcDateTime
 
 
-def render_plain(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
+def render_plain(_kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
     """Write our column types as SQLAlchemy's own: a revision must outlive our classes."""
-    if kind == "type" and isinstance(item, AutoString):
+    if isinstance(item, AutoString) and isinstance(item.impl_instance, String):
         return f"sa.{String(item.impl_instance.length)!r}"
-    if kind == "type" and isinstance(item, UtcDateTime):
+    if isinstance(item, UtcDateTime):
         return f"sa.{DateTime(timezone=True)!r}"
     return False
 
