@@ -42,6 +42,29 @@ class RequestRefusedError(InferenceError):
     code = "request_refused"
 
 
+class AnswerFailedError(InferenceError):
+    """The worker met an error while it answered this one request."""
+
+    code = "answer_failed"
+
+    def __init__(self) -> None:
+        """Say that the failure is this answer's alone."""
+        super().__init__("The model could not finish this answer. Ask again, or ask differently.")
+
+
+class NotEnoughMemoryError(InferenceError):
+    """The model would not fit into memory, so nothing was loaded."""
+
+    code = "not_enough_memory"
+
+    def __init__(self, *, needed_gb: float, free_gb: float, device: str) -> None:
+        """Name both numbers, in GB of 10^9 bytes."""
+        super().__init__(
+            f"This model needs about {needed_gb:.1f} GB of memory on {device} and "
+            f"{free_gb:.1f} GB are free."
+        )
+
+
 class ModelFolderRefusedError(InferenceError):
     """A model folder is incomplete, altered or holds something that could run code."""
 

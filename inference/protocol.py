@@ -65,8 +65,10 @@ class Provenance:
     seed: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None  # prompt positions that were not computed again
     queue_ms: int | None = None
     first_token_ms: int | None = None
+    total_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,12 @@ class ServedModel:
     description: str = ""
     licence: str = ""
     adapters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """What a worker says about itself; `reason` is safe to show, `queued` counts waiting asks."""
+
+    state: Literal["loading", "ready", "failed", "stopping", "unreachable"]
+    reason: str = ""
+    queued: int | None = None
