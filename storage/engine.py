@@ -65,11 +65,14 @@ class Store:
         """
         parsed = make_url(url)
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
-        store = cls(engine)
         if migrate:
-            with _refusals():
-                migrations.upgrade(engine)
-        return store
+            try:
+                with _refusals():
+                    migrations.upgrade(engine)
+            except BaseException:
+                engine.dispose()
+                raise
+        return cls(engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -1,9 +1,13 @@
 """What several test folders share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from storage.engine import Store
+from tests.databases import PostgresServer, postgres_programs, postgres_server
 
 REPO = Path(__file__).parents[1]
 
@@ -15,3 +19,37 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("the data folder is not beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server for the session, or skip where its programs are absent."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's programs (initdb, postgres) are not installed")
+    with postgres_server(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """Open a fresh, migrated SQLite store."""
+    store = Store.open(f"sqlite:///{tmp_path / 'overread.db'}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgres_store(postgres: PostgresServer) -> Iterator[Store]:
+    """Open a fresh, migrated PostgreSQL store."""
+    with postgres.database() as url:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Open a fresh store, once on each database."""
+    opened: Store = request.getfixturevalue(f"{request.param}_store")
+    return opened

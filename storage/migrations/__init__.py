@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
 from storage.errors import StoreVersionError
@@ -42,5 +42,5 @@ def config(connection: Connection | None = None) -> Config:
 def _refuse_unknown(script: ScriptDirectory, revision: str | None) -> None:
     try:
         script.get_revision(revision) if revision else None
-    except (RevisionError, LookupError) as error:
+    except CommandError as error:
         raise StoreVersionError from error

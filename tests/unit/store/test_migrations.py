@@ -1,0 +1,48 @@
+"""The schema's history."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import CheckConstraint, inspect
+from sqlmodel import SQLModel
+
+from storage.engine import Store
+from storage.errors import StoreVersionError
+
+
+def test_newest_revision_is_what_the_tables_say(store: Store) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_every_check_of_the_tables_is_in_the_database(store: Store) -> None:
+    inspector = inspect(store.engine)
+    for table in SQLModel.metadata.tables.values():
+        expected = {rule.name for rule in table.constraints if isinstance(rule, CheckConstraint)}
+        found = {check["name"] for check in inspector.get_check_constraints(table.name)}
+        assert found == expected, table.name
+
+
+def test_opening_again_changes_nothing(store: Store) -> None:
+    url = store.engine.url.render_as_string(hide_password=False)
+    before = inspect(store.engine).get_table_names()
+    Store.open(url).close()
+    assert inspect(store.engine).get_table_names() == before
+
+
+def test_data_of_a_newer_release_are_refused(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreVersionError):
+        Store.open(store.engine.url.render_as_string(hide_password=False))
+
+
+def test_a_store_opened_without_migrating_stays_empty(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path / 'empty.db'}", migrate=False).close()
+    with sqlite3.connect(tmp_path / "empty.db") as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
