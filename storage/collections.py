@@ -1,0 +1,40 @@
+"""Look up collections and who may open them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session, col, select
+
+from storage.tables import Collection, Membership
+
+
+def collection_named(session: Session, name: str) -> Collection | None:
+    """Return the collection with exactly this name."""
+    return session.exec(select(Collection).where(Collection.name == name)).first()
+
+
+def collections_of(session: Session, person_id: UUID | None) -> Sequence[Collection]:
+    """Return the collections a person is a member of, or all of them, by name."""
+    statement = select(Collection).order_by(col(Collection.name))
+    if person_id is not None:
+        statement = statement.join(
+            Membership, col(Membership.collection_id) == col(Collection.id)
+        ).where(Membership.person_id == person_id)
+    return session.exec(statement).all()
+
+
+def is_member(session: Session, collection_id: UUID, person_id: UUID) -> bool:
+    """Tell whether the person was made a member of the collection."""
+    return session.get(Membership, (collection_id, person_id)) is not None
+
+
+def add_member(session: Session, collection_id: UUID, person_id: UUID, at: datetime) -> None:
+    """Make the person a member; nothing happens to one who is."""
+    if not is_member(session, collection_id, person_id):
+        session.add(
+            Membership.model_validate(
+                {"collection_id": collection_id, "person_id": person_id, "created_at": at}
+            )
+        )
+        session.flush()
