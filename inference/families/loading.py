@@ -1,0 +1,180 @@
+"""Weights from a checked folder into a LLaVA-shaped transformers model, or a refusal by name.
+
+transformers only warns when tensors are missing or left over and then answers from random
+numbers. Here the safetensors headers are compared with the model first, and either is an error.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    BitsAndBytesConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedConfig,
+)
+
+from inference.errors import ModelFolderRefusedError
+from inference.families import efficientnet_lite
+from inference.families.base import Quantize
+from inference.families.folder import Manifest, read_json, refuse_code_keys
+
+logger = logging.getLogger(__name__)
+
+TOWERS = frozenset({"clip_vision_model", "siglip_vision_model", efficientnet_lite.MODEL_TYPE})
+DECODERS = frozenset({"llama", "mistral", "qwen2"})
+# Tower and projector are small and their errors reach every token; the head decides the words.
+NEVER_QUANTISED = ["vision_tower", "multi_modal_projector", "lm_head"]
+NAMES_SHOWN = 5
+
+
+def read_config(directory: Path) -> LlavaConfig:
+    """Read `config.json` into transformers' own class, with every model type allow-listed.
+
+    Raises:
+        ModelFolderRefusedError: a model type is not ours, or a value does not fit.
+    """
+    raw = read_json(directory, "config.json")
+    refuse_code_keys(raw, "config.json")
+    _expect(raw, "model_type", frozenset({"llava"}))
+    vision = _section(raw, "vision_config", TOWERS)
+    text = _section(raw, "text_config", DECODERS)
+    try:
+        return LlavaConfig(**{**raw, "vision_config": vision, "text_config": text})
+    except Exception as error:  # validation by huggingface_hub raises many classes
+        raise ModelFolderRefusedError("config.json has a value that does not fit.") from error
+
+
+def build_model(
+    directory: Path,
+    manifest: Manifest,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    quantize: Quantize | None = None,
+    model_class: type[LlavaForConditionalGeneration] = LlavaForConditionalGeneration,
+) -> LlavaForConditionalGeneration:
+    """Load a folder that `check_folder` has vouched for, ready to answer.
+
+    Raises:
+        ModelFolderRefusedError: a tensor is missing, unexpected or mis-shaped; all are named up
+            to a handful.
+    """
+    config = read_config(directory)
+    compare_tensors(expected_shapes(config, model_class), stored_shapes(directory, manifest))
+    kwargs: dict[str, Any] = {"output_loading_info": True}
+    if quantize is not None:
+        kwargs["quantization_config"] = quantization(quantize, dtype)
+    if quantize is not None or device.type != "cpu":
+        kwargs["device_map"] = {"": device}
+    loaded: Any = model_class.from_pretrained(
+        directory,
+        config=config,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        **kwargs,
+    )
+    model: LlavaForConditionalGeneration = loaded[0]
+    report: dict[str, set[str]] = loaded[1]
+    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[fault]:
+            raise ModelFolderRefusedError(f"{fault}: {_some(sorted(map(str, report[fault])))}.")
+    model.requires_grad_(requires_grad=False)
+    logger.info("model.loaded", extra={"family": manifest.family, "quantize": quantize or ""})
+    model.eval()  # type: ignore[no-untyped-call]  # as transformers has it
+    return model
+
+
+def quantization(quantize: Quantize, dtype: torch.dtype) -> BitsAndBytesConfig:
+    """Describe 4-bit NormalFloat or 8-bit weights for the decoder's linear layers alone."""
+    if quantize == "nf4":
+        return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # as transformers has it
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=NEVER_QUANTISED,
+        )
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # as transformers has it
+        load_in_8bit=True, llm_int8_skip_modules=NEVER_QUANTISED
+    )
+
+
+def expected_shapes(
+    config: LlavaConfig,
+    model_class: type[LlavaForConditionalGeneration] = LlavaForConditionalGeneration,
+) -> dict[str, tuple[int, ...]]:
+    """Return every tensor that the model holds, by our layout's name, without allocating any."""
+    with torch.device("meta"):
+        model = model_class(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del shapes["lm_head.weight"]
+    return shapes
+
+
+def stored_shapes(directory: Path, manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Read the headers of a folder's safetensors files.
+
+    Raises:
+        ModelFolderRefusedError: a file is damaged, or two hold a tensor of one name.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(name for name in manifest.files if name.endswith(".safetensors")):
+        try:
+            with safe_open(directory / file, "pt") as stream:
+                found = {k: tuple(stream.get_slice(k).get_shape()) for k in stream.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, OSError) as error:
+            raise ModelFolderRefusedError(f"{file} is damaged.") from error
+        if twice := sorted(found.keys() & shapes.keys()):
+            raise ModelFolderRefusedError(f"Stored twice: {_some(twice)}.")
+        shapes |= found
+    return shapes
+
+
+def compare_tensors(
+    expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
+) -> None:
+    """Insist that a folder holds the model's tensors, all of them and no others.
+
+    Raises:
+        ModelFolderRefusedError: naming those that are missing, unexpected or mis-shaped.
+    """
+    if missing := sorted(expected.keys() - found.keys()):
+        raise ModelFolderRefusedError(f"Missing tensors: {_some(missing)}.")
+    if extra := sorted(found.keys() - expected.keys()):
+        raise ModelFolderRefusedError(f"Unexpected tensors: {_some(extra)}.")
+    if wrong := sorted(name for name, shape in expected.items() if found[name] != shape):
+        described = [f"{n} is {list(found[n])}, not {list(expected[n])}" for n in wrong]
+        raise ModelFolderRefusedError(f"Mis-shaped tensors: {_some(described)}.")
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _section(raw: dict[str, Any], name: str, allowed: frozenset[str]) -> PreTrainedConfig:
+    section = raw.get(name)
+    if not isinstance(section, dict):
+        raise ModelFolderRefusedError(f"config.json has no {name}.")
+    _expect(section, "model_type", allowed)
+    fields = {key: value for key, value in section.items() if key != "model_type"}
+    try:
+        return AutoConfig.for_model(section["model_type"], **fields)
+    except Exception as error:  # validation by huggingface_hub raises many classes
+        raise ModelFolderRefusedError(f"{name} has a value that does not fit.") from error
+
+
+def _expect(section: dict[str, Any], key: str, allowed: frozenset[str]) -> None:
+    if section.get(key) not in allowed:
+        raise ModelFolderRefusedError(
+            f"config.json names the {key} {section.get(key)!r}; this build reads "
+            f"{', '.join(sorted(allowed))}."
+        )

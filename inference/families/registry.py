@@ -1,0 +1,86 @@
+"""Family ids to the modules that implement them, imported when first asked for."""
+
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from inference.catalog import catalog
+from inference.errors import ModelFolderRefusedError
+from inference.families.base import Family, LoadedModel, Quantize
+from inference.families.folder import read_manifest
+
+FAMILIES = {
+    "llava-med-v1.5": ("inference.families.llava_med", "LlavaMed"),
+    "llava-1.5": ("inference.families.llava_15", "Llava15"),
+    "llava-rad": ("inference.families.llava_rad", "LlavaRad"),
+    "medm-vl-2d": ("inference.families.medm_vl_2d", "MedMVL2D"),
+    "medm-vl-ct-chest": ("inference.families.medm_vl_ct_chest", "MedMVLCtChest"),
+    "overread-demo": ("inference.families.overread_demo", "OverreadDemo"),
+}
+
+
+def find_family(family_id: str) -> Family:
+    """Return a family by its explicit id.
+
+    Raises:
+        ModelFolderRefusedError: there is no family of that id; the message lists those there are.
+    """
+    try:
+        module, name = FAMILIES[family_id]
+    except KeyError:
+        raise ModelFolderRefusedError(
+            f"There is no model family {family_id!r}; known are {', '.join(FAMILIES)}."
+        ) from None
+    found: Family = getattr(import_module(module), name)()
+    return found
+
+
+def load_model(
+    directory_or_catalog_id: str | Path,
+    *,
+    family: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    quantize: Quantize | None = None,
+) -> LoadedModel:
+    """Load a folder in our layout. Nothing is ever downloaded.
+
+    Args:
+        directory_or_catalog_id: A folder, or `overread-demo` for the model in the package.
+        family: If given, the folder must hold this family.
+        dtype: Of weights and arithmetic.
+        device: Where the model goes.
+        quantize: Weights of the decoder's linear layers through bitsandbytes.
+
+    Raises:
+        ModelFolderRefusedError: see `Family.load`.
+    """
+    directory = find_folder(directory_or_catalog_id)
+    manifest = read_manifest(directory)
+    if family is not None and family != manifest.family:
+        raise ModelFolderRefusedError(f"The folder holds {manifest.family}, not {family} as asked.")
+    return find_family(manifest.family).load(
+        directory, dtype=dtype, device=torch.device(device), quantize=quantize
+    )
+
+
+def find_folder(directory_or_catalog_id: str | Path) -> Path:
+    """Return the folder meant: one that exists, or the one packaged under a catalogue id.
+
+    Raises:
+        ModelFolderRefusedError: there is none; for a published model it says what to do first.
+    """
+    directory = Path(directory_or_catalog_id)
+    if directory.is_dir():
+        return directory
+    entry = catalog().get(str(directory_or_catalog_id))
+    if entry is None:
+        raise ModelFolderRefusedError("There is no such model folder and no such catalogue id.")
+    packaged = entry.packaged_folder
+    if packaged is None or not packaged.is_dir():
+        raise ModelFolderRefusedError(
+            f"{entry.id} is not part of the package. Fetch {entry.repository or 'it'}, run "
+            "`overread-worker import-checkpoint`, and give the folder it wrote."
+        )
+    return packaged
