@@ -1,0 +1,242 @@
+"""The gate: one layer before every route, the mounted pages' own included. Default: no.
+
+It finds out who asks, looks the route up in the table, and lets nothing through that the table
+does not name. It decides by role only; whether this case is this person's is decided by the
+use case behind. `webapp.app` puts it around the whole application, so that there is no way in
+beside it.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+from urllib.parse import quote
+from uuid import uuid4
+
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webapp.auth.bodies import BodyTooLargeError, Limits, check_announced, limited
+from webapp.auth.doorway import Doorway
+from webapp.auth.headers import harden
+from webapp.auth.page_sessions import PageSessions, bind
+from webapp.auth.pages import page
+from webapp.auth.routes import API, Route, RouteTable, Surface
+from webapp.services.actor import Actor
+
+logger = logging.getLogger(__name__)
+
+ACTOR: Final = "overread.actor"
+REQUEST_ID: Final = "overread.request_id"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class Doorkeeper(Protocol):
+    """What the gate asks the accounts."""
+
+    def actor_of_session(self, token: str) -> Actor | None:
+        """Return who holds this session, if it is still good."""
+
+    def actor_of_token(self, token: str) -> Actor | None:
+        """Return whose API token this is, if it is still good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request goes no further."""
+
+    status: int
+    code: str
+    message: str
+
+
+class RefusedError(Exception):
+    """Ends the gate's own way through a request."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Carry the reason."""
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
+NOT_SIGNED_IN: Final = Refusal(401, "not_signed_in", "Sign in first.")
+NO_SUCH_ROUTE: Final = Refusal(404, "not_found", "There is nothing at this address.")
+NOT_ALLOWED: Final = Refusal(403, "not_allowed", "Your account may not do this.")
+FOREIGN_ORIGIN: Final = Refusal(
+    403, "foreign_origin", "This request did not come from Overread's own pages."
+)
+UNKNOWN_HOST: Final = Refusal(
+    421,
+    "unknown_host",
+    "Overread is not served under this name. Use 127.0.0.1 on this machine, or set "
+    "OVERREAD_PUBLIC_URL to the address people type.",
+)
+TOO_LARGE: Final = Refusal(413, "too_large", "This is more than Overread accepts at once.")
+NEW_PASSWORD_FIRST: Final = Refusal(
+    403, "password_change_required", "Choose a password of your own before you go on."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Wraps the application; `scope[ACTOR]` carries who asks to what is behind it."""
+
+    app: ASGIApp
+    table: RouteTable
+    doorkeeper: Doorkeeper
+    doorway: Doorway
+    limits: Limits = field(default_factory=Limits)
+    page_sessions: PageSessions = field(default_factory=PageSessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Decide about one request; see the module's text."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:  # nothing here speaks WebSocket
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self.table.find(scope["method"], scope["path"])
+        answer = _Answer(send, route, request_id=uuid4().hex, secure=self.doorway.is_secure(scope))
+        scope[REQUEST_ID] = answer.request_id
+        try:
+            receive, onward = await self._admit(scope, receive, answer, route)
+        except RefusedError as error:
+            await _explain(error.refusal, scope)(scope, receive, answer.send)
+        except BodyTooLargeError:
+            await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
+        else:
+            await self.app(scope, receive, onward)
+        finally:
+            answer.log(scope)
+
+    async def _admit(
+        self, scope: Scope, receive: Receive, answer: "_Answer", route: Route | None
+    ) -> tuple[Receive, Send]:
+        """Return `receive` and `send` to go on with.
+
+        Raises:
+            RefusedError: the request goes no further.
+            BodyTooLargeError: it announces more than the route takes.
+        """
+        if not ((route and route.any_host) or self.doorway.serves(scope)):
+            raise RefusedError(UNKNOWN_HOST)
+        if route is None or route.roles is not None:
+            actor = await self._identify(scope, answer.request_id)
+            _check_role(route, actor)
+            scope[ACTOR] = actor
+        if scope["method"] not in SAFE_METHODS and "authorization" not in Headers(scope=scope):
+            self._check_origin(scope)
+        limit = self.limits.upload if route and route.upload else self.limits.small
+        check_announced(scope, limit)
+
+        async def too_large() -> None:
+            await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
+            answer.closed = True
+
+        counted = limited(receive, limit, too_large)
+        if route is None or not route.page_ids:
+            return counted, answer.send
+        bound = await bind(self.page_sessions, scope[ACTOR].id, scope, counted, answer.send)
+        if bound is None:
+            raise RefusedError(NO_SUCH_ROUTE)
+        return bound
+
+    async def _identify(self, scope: Scope, request_id: str) -> Actor:
+        """Return who asks: by the bearer token if there is one, else by the cookie.
+
+        Raises:
+            RefusedError: nobody who is known.
+        """
+        connection = HTTPConnection(scope)
+        authorization = connection.headers.get("authorization")
+        actor = None
+        if authorization is not None:
+            kind, _, secret = authorization.partition(" ")
+            if kind.lower() == "bearer" and secret:
+                actor = await run_sync(self.doorkeeper.actor_of_token, secret.strip())
+        elif cookie := connection.cookies.get(self.doorway.cookie_name(scope)):
+            actor = await run_sync(self.doorkeeper.actor_of_session, cookie)
+        if actor is None:
+            raise RefusedError(NOT_SIGNED_IN)
+        return replace(actor, request_id=request_id)
+
+    def _check_origin(self, scope: Scope) -> None:
+        if not self.doorway.is_own_request(scope):
+            raise RefusedError(FOREIGN_ORIGIN)
+
+
+def _check_role(route: Route | None, actor: Actor) -> None:
+    if actor.must_change_password and not (route and route.first_password):
+        raise RefusedError(NEW_PASSWORD_FIRST)
+    if route is None or not route.roles:
+        raise RefusedError(NO_SUCH_ROUTE)
+    if actor.role not in route.roles:
+        raise RefusedError(NOT_ALLOWED)
+
+
+def _explain(refusal: Refusal, scope: Scope) -> Response:
+    """Answer a refusal: a person on the way to a page is led on, everything else gets JSON."""
+    wants_page = (
+        scope["method"] == "GET"
+        and not scope["path"].startswith(f"{API}/")
+        and "text/html" in Headers(scope=scope).get("accept", "")
+    )
+    if wants_page and refusal is NOT_SIGNED_IN:
+        query = scope["query_string"].decode("latin-1")
+        here = quote(scope["path"]) + (f"?{query}" if query else "")
+        return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
+    if wants_page and refusal is NEW_PASSWORD_FIRST:
+        return RedirectResponse("/account/password", status_code=303)
+    if wants_page:
+        return page("refused.html", refusal.status, message=refusal.message)
+    return JSONResponse(
+        {"error": {"code": refusal.code, "message": refusal.message}},
+        status_code=refusal.status,
+        headers={"www-authenticate": "Bearer"} if refusal is NOT_SIGNED_IN else None,
+    )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The way out: security headers on everything, one log line without any id of a thing."""
+
+    raw_send: Send
+    route: Route | None
+    request_id: str
+    secure: bool
+    status: int = 0
+    closed: bool = False
+    started: float = field(default_factory=time.perf_counter)
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; after an early refusal the route's own answer goes nowhere."""
+        if self.closed or (message["type"] == "http.response.start" and self.status):
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            surface = self.route.surface if self.route else Surface.SIGN_IN
+            harden(headers, surface, secure=self.secure)
+            headers["x-request-id"] = self.request_id
+            message = {**message, "headers": headers.raw}
+        await self.raw_send(message)
+
+    def log(self, scope: Scope) -> None:
+        """Log the request by its template; paths and queries may hold ids and are not kept."""
+        logger.info(
+            "http.request",
+            extra={
+                "method": scope["method"] if self.route else "",
+                "route": self.route.path if self.route else "",
+                "status": self.status,
+                "milliseconds": round((time.perf_counter() - self.started) * 1000),
+                "request_id": self.request_id,
+            },
+        )

@@ -1,0 +1,131 @@
+"""The sign-in page, signing out, and choosing a password: plain forms, no script needed."""
+
+from typing import Final, Protocol
+from urllib.parse import parse_qs
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from webapp.auth.doorway import Doorway, safe_next
+from webapp.auth.gate import ACTOR, REQUEST_ID
+from webapp.auth.pages import page
+from webapp.services.actor import Actor
+from webapp.services.errors import ServiceError, SignInFailedError, TooManyAttemptsError
+from webapp.services.views import SignedIn
+
+FIRST_PASSWORD: Final = "You signed in with a password that somebody else knows. Choose your own."  # noqa: S105 - a sentence
+NEW_PASSWORD: Final = "You stay signed in here; everywhere else you sign in again."  # noqa: S105 - a sentence
+
+
+class Accounts(Protocol):
+    """What these pages ask the accounts."""
+
+    def sign_in(self, name: str, password: str, *, request_id: str = "") -> SignedIn:
+        """Check a name and a password."""
+
+    def sign_out(self, token: str, *, request_id: str = "") -> None:
+        """End a session."""
+
+    def change_password(self, actor: Actor, old: str, new: str) -> None:
+        """Replace the actor's own password."""
+
+
+def sign_in_routes(accounts: Accounts, doorway: Doorway) -> list[Route]:
+    """Return the routes of this module; the gate stands before them like before all others."""
+    pages = _Pages(accounts, doorway)
+    return [
+        Route("/login", pages.show_sign_in, methods=["GET"]),
+        Route("/login", pages.sign_in, methods=["POST"]),
+        Route("/logout", pages.sign_out, methods=["POST"]),
+        Route("/account/password", pages.show_password, methods=["GET"]),
+        Route("/account/password", pages.change_password, methods=["POST"]),
+    ]
+
+
+class _Pages:
+    def __init__(self, accounts: Accounts, doorway: Doorway) -> None:
+        self._accounts = accounts
+        self._doorway = doorway
+
+    async def show_sign_in(self, request: Request) -> Response:
+        return _sign_in_page(next_path=safe_next(request.query_params.get("next")))
+
+    async def sign_in(self, request: Request) -> Response:
+        form = await _form(request)
+        name, next_path = form.get("name", ""), safe_next(form.get("next"))
+        try:
+            signed_in = await run_sync(
+                lambda: self._accounts.sign_in(
+                    name, form.get("password", ""), request_id=request.scope[REQUEST_ID]
+                )
+            )
+        except TooManyAttemptsError as refusal:
+            return _sign_in_page(name, next_path, str(refusal), status=429)
+        except SignInFailedError as refusal:
+            return _sign_in_page(name, next_path, str(refusal), status=401)
+        await self._end(request)
+        onward = "/account/password" if signed_in.must_change_password else next_path
+        response = RedirectResponse(onward, status_code=303)
+        response.set_cookie(
+            self._doorway.cookie_name(request.scope),
+            signed_in.token,
+            secure=self._doorway.is_secure(request.scope),
+            httponly=True,
+            samesite="lax",
+            path="/",
+        )
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        await self._end(request)
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(
+            self._doorway.cookie_name(request.scope),
+            secure=self._doorway.is_secure(request.scope),
+            httponly=True,
+            samesite="lax",
+        )
+        response.headers["clear-site-data"] = '"cache", "storage"'
+        return response
+
+    async def show_password(self, request: Request) -> Response:
+        return _password_page(request.scope[ACTOR])
+
+    async def change_password(self, request: Request) -> Response:
+        actor: Actor = request.scope[ACTOR]
+        form = await _form(request)
+        if form.get("new") != form.get("again"):
+            return _password_page(actor, "The two new passwords are not the same.", status=400)
+        try:
+            await run_sync(
+                self._accounts.change_password, actor, form.get("old", ""), form.get("new", "")
+            )
+        except ServiceError as refusal:
+            return _password_page(actor, str(refusal), status=400)
+        return RedirectResponse("/", status_code=303)
+
+    async def _end(self, request: Request) -> None:
+        """End the session the request came with: a new sign-in never keeps an old one alive."""
+        if token := request.cookies.get(self._doorway.cookie_name(request.scope)):
+            await run_sync(
+                lambda: self._accounts.sign_out(token, request_id=request.scope[REQUEST_ID])
+            )
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read a URL-encoded form; the first value of each field, nothing for another type."""
+    fields = parse_qs((await request.body()).decode("utf-8", errors="replace"))
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _sign_in_page(
+    name: str = "", next_path: str = "/", problem: str = "", *, status: int = 200
+) -> HTMLResponse:
+    return page("sign_in.html", status, name=name, next=next_path, problem=problem)
+
+
+def _password_page(actor: Actor, problem: str = "", *, status: int = 200) -> HTMLResponse:
+    reason = FIRST_PASSWORD if actor.must_change_password else NEW_PASSWORD
+    return page("password.html", status, reason=reason, problem=problem)

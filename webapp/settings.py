@@ -1,0 +1,125 @@
+"""Everything the web process reads from its environment, in one frozen object.
+
+Built once in the command line's `main` and passed down. A misspelt name must stop the start:
+pydantic-settings alone would ignore it and run with the default.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "OVERREAD_"
+
+
+class SettingsRefusedError(Exception):
+    """A setting is unknown or has a value that cannot be used; the message names it."""
+
+    code = "settings_refused"
+
+
+class WebSettings(BaseSettings):
+    """Settings of the web process and the command line; `OVERREAD_` stands before each name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("overread-data"), description="Keys, database, blobs; made by `init`."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL; without it, SQLite inside the data folder."
+    )
+    worker_url: HttpUrl | None = Field(
+        default=None, description="An OpenAI-compatible server instead of the embedded worker."
+    )
+    worker_key: SecretStr | None = Field(
+        default=None, description="Bearer key for `OVERREAD_WORKER_URL`."
+    )
+    model: str = Field(
+        default="overread-demo", description="Model id or folder the embedded worker serves."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=7860, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    public_url: HttpUrl | None = Field(
+        default=None, description="Address people type when a proxy stands before Overread."
+    )
+    session_idle_minutes: int = Field(
+        default=15, ge=1, le=240, description="Signed out after this long without a request."
+    )
+    session_hours: int = Field(
+        default=12, ge=1, le=24, description="Signed out this long after signing in, in any case."
+    )
+    max_upload_mb: int = Field(
+        default=512, ge=1, le=4096, description="Largest accepted upload request, MiB."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="Least serious event written to standard error."
+    )
+    shared: Path | None = Field(
+        default=None, description="Folder of test data; read by the test suite only."
+    )
+
+    @field_validator("data_dir", "shared")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see below
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no secrets folder
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values only from `from_environment`, never from the process behind its back."""
+        return (init_settings,)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read `OVERREAD_*` from `environ`; an empty value means the default.
+
+        Raises:
+            SettingsRefusedError: a name with the prefix matches no setting, or a value is
+                unusable; the message names every one, and never repeats a value.
+        """
+        given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+        known = {f"{PREFIX}{field.upper()}": field for field in cls.model_fields}
+        if unknown := sorted(set(given) - set(known)):
+            raise SettingsRefusedError(
+                "Unknown settings: " + "; ".join(_with_guess(name, known) for name in unknown) + "."
+            )
+        try:
+            return cls.model_validate({known[n]: v for n, v in given.items() if v != ""})
+        except ValidationError as error:
+            raise SettingsRefusedError("; ".join(_problems(error))) from None
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the database, password included: never print it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'overread.db'}"
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """`max_upload_mb` in bytes."""
+        return self.max_upload_mb * 1024 * 1024
+
+
+def _with_guess(name: str, known: Mapping[str, str]) -> str:
+    guess = get_close_matches(name, known, n=1)
+    return f"{name} (did you mean {guess[0]}?)" if guess else name
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
