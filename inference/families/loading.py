@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 TOWERS = frozenset({"clip_vision_model", "siglip_vision_model", efficientnet_lite.MODEL_TYPE})
 DECODERS = frozenset({"llama", "mistral", "qwen2"})
 # Tower and projector are small and their errors reach every token; the head decides the words.
-NEVER_QUANTISED = ["vision_tower", "multi_modal_projector", "lm_head"]
+NEVER_QUANTISED = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
 NAMES_SHOWN = 5
 
 
