@@ -1,0 +1,158 @@
+// What Gradio's components cannot do safely: uploads through our own route (its file
+// components would let any signed-in person read server files) and signing out.
+// All text goes in through textContent.
+
+const STATE_ID = "overread-upload-state";
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function readState(id) {
+  const holder = document.getElementById(id);
+  const field = holder?.querySelector("textarea, input");
+  try {
+    return JSON.parse(field ? field.value : "");
+  } catch {
+    return null;
+  }
+}
+
+const OUTCOMES = { admitted: "admitted", held: "held for a person", refused: "refused" };
+
+function resultRow(item) {
+  const words = element("td", { textContent: OUTCOMES[item.outcome] ?? item.outcome });
+  const more = element("td", { textContent: item.message ?? "" });
+  if (item.case_id) {
+    const link = element("a", {
+      href: `/read?case=${encodeURIComponent(item.case_id)}`,
+      textContent: item.outcome === "held" ? "Look and attest" : "Open",
+    });
+    more.append(" ", link);
+  }
+  return element("tr", {}, element("td", { textContent: item.file }), words, more);
+}
+
+function mountUpload(slot) {
+  const state = readState(STATE_ID) ?? { collections: [] };
+  const chosen = new Map();
+  const files = element("input", { type: "file", multiple: true, hidden: true });
+  const folder = element("input", { type: "file", multiple: true, hidden: true });
+  folder.webkitdirectory = true;
+  const pickFiles = element("button", { type: "button", textContent: "Choose files" });
+  const pickFolder = element("button", { type: "button", textContent: "Choose a folder" });
+  const summary = element("p", { textContent: "No files chosen." });
+  summary.setAttribute("aria-live", "polite");
+  const drop = element("div", { className: "upload-drop" },
+    element("p", { textContent: "Drop DICOM files, a zip or a folder of one series, PNG or JPEG here" }),
+    pickFiles, " ", pickFolder, files, folder, summary);
+  const names = element("datalist", { id: "overread-collections" },
+    ...state.collections.map((name) => element("option", { value: name })));
+  const collection = element("input", { type: "text", value: state.collections[0] ?? "", maxLength: 100 });
+  collection.setAttribute("list", names.id);
+  const send = element("button", { type: "button", className: "primary", textContent: "Upload", disabled: true });
+  const cancel = element("button", { type: "button", textContent: "Cancel", hidden: true });
+  const bar = element("progress", { max: 1, value: 0, hidden: true });
+  const told = element("span", {});
+  told.setAttribute("role", "status");
+  const results = element("table", { className: "upload-results" });
+  const label = element("label", {}, "Collection ", collection);
+  slot.replaceChildren(element("div", {}, drop,
+    element("div", { className: "upload-row" }, label, names, send, cancel, bar, told), results));
+
+  function show() {
+    const bytes = [...chosen.values()].reduce((sum, file) => sum + file.size, 0);
+    summary.textContent = chosen.size
+      ? `${chosen.size} file${chosen.size > 1 ? "s" : ""}, ${(bytes / 1e6).toFixed(1)} MB`
+      : "No files chosen.";
+    send.disabled = !chosen.size || !collection.value.trim();
+  }
+  function add(list) {
+    for (const file of list) chosen.set(`${file.webkitRelativePath || file.name}:${file.size}`, file);
+    show();
+  }
+  pickFiles.onclick = () => files.click();
+  pickFolder.onclick = () => folder.click();
+  files.onchange = () => add(files.files);
+  folder.onchange = () => add(folder.files);
+  collection.oninput = show;
+  drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
+  drop.ondragleave = () => drop.classList.remove("over");
+  drop.ondrop = (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    add(event.dataTransfer.files);
+  };
+
+  send.onclick = () => {
+    const body = new FormData();
+    body.append("collection", collection.value.trim());
+    for (const file of chosen.values()) body.append("files", file, file.name);
+    const request = new XMLHttpRequest();
+    request.open("POST", "/api/v1/studies");
+    request.responseType = "json";
+    const finish = (text) => {
+      told.textContent = text;
+      bar.hidden = cancel.hidden = true;
+      show();
+    };
+    request.upload.onprogress = (event) => {
+      bar.value = event.loaded / event.total;
+      told.textContent = event.loaded < event.total
+        ? `${Math.round((100 * event.loaded) / event.total)} % sent`
+        : "Sent. Removing identity and checking every file …";
+    };
+    request.upload.onload = () => {
+      bar.removeAttribute("value");
+      told.textContent = "Sent. Removing identity and checking every file …";
+    };
+    request.onload = () => {
+      const answer = request.response;
+      if (answer?.items) {
+        const count = (word) => answer.items.filter((item) => item.outcome === word).length;
+        results.replaceChildren(...answer.items.map(resultRow));
+        chosen.clear();
+        finish(`${count("admitted")} admitted, ${count("held")} held, ${count("refused")} refused.`);
+      } else {
+        finish(answer?.error?.message ?? "The upload did not succeed. Nothing was stored; try again.");
+      }
+    };
+    request.onerror = () => finish("The connection broke. Nothing was stored; try again.");
+    request.onabort = () => finish("Cancelled. Nothing was stored.");
+    cancel.onclick = () => request.abort();
+    bar.hidden = cancel.hidden = false;
+    bar.value = 0;
+    send.disabled = true;
+    results.replaceChildren();
+    request.send(body);
+  };
+  show();
+}
+
+function mountAccount(slot) {
+  const leave = element("button", { type: "button", textContent: "Sign out" });
+  leave.onclick = async () => {
+    await fetch("/logout", { method: "POST", credentials: "same-origin" });
+    location.assign("/login");
+  };
+  const password = element("a", { href: "/account/password", textContent: "Password" });
+  slot.replaceChildren(password, leave);
+}
+
+const MOUNTS = [["overread-upload", mountUpload, STATE_ID], ["overread-account", mountAccount, null]];
+
+function mountWhatAppeared() {
+  for (const [id, mount, needs] of MOUNTS) {
+    const slot = document.getElementById(id);
+    if (!slot || slot.dataset.mounted) continue;
+    if (needs && readState(needs) === null) continue;
+    slot.dataset.mounted = "1";
+    mount(slot);
+  }
+}
+
+new MutationObserver(mountWhatAppeared).observe(document.documentElement, { childList: true, subtree: true });
+setInterval(mountWhatAppeared, 500); // a hidden field's value changes without a DOM mutation
+mountWhatAppeared();

@@ -1,0 +1,87 @@
+"""The pages, built with Gradio and mounted on the application."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from webapp.services.actor import Actor
+from webapp.services.bundle import Services
+from webapp.services.errors import ServiceError
+from webapp.ui.exports_page import build_exports_page
+from webapp.ui.reading_page import build_reading_page
+from webapp.ui.upload_page import build_upload_page
+from webapp.ui.worklist_page import build_worklist_page
+
+STATIC: Final = Path(__file__).parents[1] / "static"
+SCRIPTS: Final = "".join(
+    f'<script type="module" src="/static/{name}"></script>'
+    for name in ("pages.js", "viewer/viewer.js")
+)
+SYSTEM_FONTS: Final = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+PAGES: Final = (
+    ("Upload", "/upload", build_upload_page),
+    ("Read", "/read", build_reading_page),
+    ("Exports", "/exports", build_exports_page),
+)
+
+
+def build_pages(services: Services, actor_of: Callable[[Request], Actor]) -> gr.Blocks:
+    """Build every page over the given use cases."""
+    pages = gr.Blocks(title="Overread", analytics_enabled=False, fill_width=True)
+    with pages:
+        gr.Navbar(main_page_name="Worklist")
+        build_worklist_page(pages, services, actor_of)
+    for name, path, build in PAGES:
+        with pages.route(name, path) as page:
+            gr.Navbar(main_page_name="Worklist")
+            build(page, services, actor_of)
+    pages.queue(default_concurrency_limit=16)
+    return pages
+
+
+def mount_pages(app: FastAPI, services: Services, actor_of: Callable[[Request], Actor]) -> FastAPI:
+    """Mount the pages at the root of `app`, with Gradio's unsafe defaults turned off.
+
+    Gradio skips its file path check unless a Blocks was launched, which mounting never does,
+    so `has_launched` is set by hand; and no component that takes files is used anywhere.
+    """
+
+    def name_of(request: Request) -> str | None:
+        try:
+            return actor_of(request).name
+        except ServiceError:
+            return None
+
+    pages = build_pages(services, actor_of)
+    mounted = gr.mount_gradio_app(
+        app,
+        pages,
+        path="/",
+        auth_dependency=name_of,
+        show_error=False,
+        run_history=False,
+        footer_links=[],
+        allowed_paths=[],
+        blocked_paths=["/"],
+        max_file_size=1,
+        mcp_server=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        theme=gr.themes.Base(
+            primary_hue="teal",
+            neutral_hue="slate",
+            radius_size="sm",
+            spacing_size="sm",
+            font=SYSTEM_FONTS,
+            font_mono=("ui-monospace", "monospace"),
+        ),
+        css_paths=STATIC / "pages.css",
+        head=SCRIPTS,
+    )
+    pages.has_launched = True
+    return mounted

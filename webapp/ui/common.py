@@ -1,0 +1,66 @@
+"""What every page shares: the strip at its top, who is asking, and how a refusal is shown."""
+
+import functools
+import html
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+from starlette.requests import Request
+
+from inference.errors import InferenceError
+from storage.errors import StorageError
+from webapp.services.actor import Actor
+from webapp.services.errors import ServiceError
+from webapp.ui import words
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ActorOf = Callable[[Request], Actor]
+REFUSALS = (ServiceError, StorageError, InferenceError)
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def strip() -> None:
+    """Lay out the line every page begins with: what this is, and the way out."""
+    with gr.Row(equal_height=True):
+        gr.Markdown(words.STRIP, elem_id="overread-strip", container=False)
+        with gr.Group(elem_id="overread-account"):
+            pass
+
+
+def plainly(handler: Callable[P, R]) -> Callable[P, R]:
+    """Show a refusal's own sentence; anything else stays an error without details."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return handler(*args, **kwargs)
+        except REFUSALS as refusal:
+            raise gr.Error(str(refusal), print_exception=False) from None
+
+    return wrapped
+
+
+def asker(actor_of: ActorOf, request: gr.Request) -> Actor:
+    """Return who sent this event, from the request itself and never from the page."""
+    return actor_of(request.request)
+
+
+def as_text(text: str) -> str:
+    """Return text that Gradio's components show letter by letter, markup and all."""
+    return html.escape(text, quote=False)
+
+
+def in_table(text: str) -> str:
+    """Return text for one cell of a Markdown table, with nothing left that Markdown reads."""
+    escaped = as_text(text)
+    for mark in "\\`*_[]|~":
+        escaped = escaped.replace(mark, f"&#{ord(mark)};")
+    return escaped.replace("\n", " ")
+
+
+def when(instant: datetime) -> str:
+    """Return an instant as people read it; the store and the server keep UTC."""
+    return instant.strftime("%d %b %Y %H:%M UTC")

@@ -1,0 +1,177 @@
+"""The reading page's components, named, in the order a reader meets them."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from webapp.ui import words
+from webapp.ui.common import strip
+
+HIDDEN = "hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Every component that a handler fills; `all_parts` is the order of a full refresh."""
+
+    case_id: gr.State
+    draft_id: gr.State
+    revision: gr.State
+    header: gr.Markdown
+    model_note: gr.Markdown
+    viewer_state: gr.Textbox
+    held_group: gr.Group
+    held_text: gr.Markdown
+    own_form: gr.Group
+    own_text: gr.Textbox
+    confidence: gr.Radio
+    own_shown: gr.Markdown
+    ask_group: gr.Group
+    chat: gr.Chatbot
+    question: gr.Textbox
+    model: gr.Radio
+    review_group: gr.Group
+    which: gr.Radio
+    correction: gr.Textbox
+    significant: gr.Checkbox
+    comment: gr.Textbox
+    review_status: gr.Markdown
+
+    def all_parts(self) -> list[Any]:
+        """Return the components in field order."""
+        return [getattr(self, each.name) for each in fields(self)]
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What a reader presses, and the two hidden fields that carry values to and from scripts."""
+
+    viewer_out: gr.Textbox
+    goto: gr.Textbox
+    clean: gr.Button
+    mask: gr.Button
+    refuse: gr.Button
+    normal: gr.Button
+    commit: gr.Button
+    quick: list[gr.Button]
+    ask: gr.Button
+    stop: gr.Button
+    accept: gr.Button
+    save: gr.Button
+    reject: gr.Button
+    abstain: gr.Button
+    next_case: gr.Button
+
+
+def lay_out() -> tuple[Parts, Controls]:
+    """Lay the page out: the viewer on the left, the three steps of a read on the right."""
+    strip()
+    viewer_out = gr.Textbox(visible=HIDDEN, elem_id="overread-viewer-out")
+    viewer_state = gr.Textbox(visible=HIDDEN, elem_id="overread-viewer-state")
+    goto = gr.Textbox(visible=HIDDEN, elem_id="overread-goto")
+    states = gr.State(None), gr.State(None), gr.State(0)
+    with gr.Row():
+        with gr.Column(scale=3, min_width=420), gr.Group(elem_id="overread-viewer"):
+            pass
+        with gr.Column(scale=2, min_width=380, elem_classes="reading-panel"):
+            with gr.Row(equal_height=True):
+                header = gr.Markdown(words.NO_CASE)
+                next_case = gr.Button("Next case", size="sm", scale=0, min_width=110)
+            held_group, held_text, decisions = _held()
+            own_form, own_text, confidence, normal, commit, own_shown = _own_read()
+            with gr.Group(visible=False) as ask_group:
+                gr.Markdown("### 2 · Ask", elem_classes="step")
+                model_note = gr.Markdown(elem_classes="hint")
+                model = gr.Radio([], label="Model", visible=False)
+                chat = gr.Chatbot(
+                    show_label=False,
+                    render_markdown=False,
+                    allow_tags=False,
+                    feedback_options=None,
+                    buttons=[],
+                    height=300,
+                    elem_classes="conversation",
+                    elem_id="overread-chat",
+                )
+                with gr.Row():
+                    quick = [gr.Button(text, size="sm") for text in words.QUICK_QUESTIONS]
+                question = gr.Textbox(
+                    label=words.ASK_LABEL,
+                    placeholder=words.ASK_PLACEHOLDER,
+                    lines=1,
+                    max_lines=6,
+                    elem_id="overread-question",
+                )
+                with gr.Row():
+                    ask = gr.Button("Ask", variant="primary", size="sm")
+                    stop = gr.Button("Stop", variant="stop", size="sm", interactive=False)
+            review_group, review, buttons = _review()
+    parts = Parts(
+        *states,
+        header,
+        model_note,
+        viewer_state,
+        held_group,
+        held_text,
+        own_form,
+        own_text,
+        confidence,
+        own_shown,
+        ask_group,
+        chat,
+        question,
+        model,
+        review_group,
+        *review,
+    )
+    controls = Controls(
+        viewer_out, goto, *decisions, normal, commit, quick, ask, stop, *buttons, next_case
+    )
+    return parts, controls
+
+
+def _held() -> tuple[gr.Group, gr.Markdown, tuple[gr.Button, gr.Button, gr.Button]]:
+    with gr.Group(visible=False) as group:
+        text = gr.Markdown()
+        clean = gr.Button(words.ATTEST_CLEAN, variant="primary", size="sm")
+        mask = gr.Button(words.ATTEST_MASK, size="sm")
+        refuse = gr.Button(words.ATTEST_REFUSE, variant="stop", size="sm")
+    return group, text, (clean, mask, refuse)
+
+
+def _own_read() -> tuple[gr.Group, gr.Textbox, gr.Radio, gr.Button, gr.Button, gr.Markdown]:
+    with gr.Group(visible=False) as group:
+        gr.Markdown("### 1 · Your own read", elem_classes="step")
+        text = gr.Textbox(
+            label=words.OWN_READ_LABEL,
+            placeholder=words.OWN_READ_PLACEHOLDER,
+            lines=4,
+            elem_id="overread-own-read",
+        )
+        confidence = gr.Radio([1, 2, 3, 4, 5], label=words.CONFIDENCE)
+        with gr.Row():
+            normal = gr.Button("Nothing abnormal", size="sm")
+            commit = gr.Button("Commit my read", variant="primary", size="sm")
+    shown = gr.Markdown(elem_classes="hint")
+    return group, text, confidence, normal, commit, shown
+
+
+def _review() -> tuple[gr.Group, tuple[Any, ...], tuple[gr.Button, ...]]:
+    with gr.Group(visible=False) as group:
+        gr.Markdown("### 3 · Review the draft", elem_classes="step")
+        which = gr.Radio([], label=words.REVIEW_WHICH, visible=False)
+        correction = gr.Textbox(label=words.REVIEW_LABEL, lines=5, elem_id="overread-correction")
+        significant = gr.Checkbox(label=words.SIGNIFICANT_LABEL)
+        comment = gr.Textbox(label=words.COMMENT_LABEL, lines=1, elem_id="overread-comment")
+        with gr.Row():
+            accept = gr.Button("Accept as is", size="sm")
+            save = gr.Button("Save correction", variant="primary", size="sm")
+            reject = gr.Button("Reject", variant="stop", size="sm")
+            abstain = gr.Button("Cannot judge", size="sm")
+        status = gr.Markdown(elem_classes="hint", elem_id="overread-review-status")
+    return (
+        group,
+        (which, correction, significant, comment, status),
+        (accept, save, reject, abstain),
+    )

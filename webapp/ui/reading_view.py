@@ -1,0 +1,146 @@
+"""What the reading page shows of a case, as plain values: no components and no events here."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from storage.vocabulary import CaseState
+from webapp.services.views import CaseView, DraftView, MessageView, ReviewView
+from webapp.ui import words
+from webapp.ui.common import as_text, when
+
+Turn = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OnScreen:
+    """What the viewer last said of itself: the view sent with a question, and the rectangles."""
+
+    view: dict[str, Any] | None
+    regions: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, text: str) -> "OnScreen":
+        """Parse the viewer's JSON; before it has spoken there is no view and no rectangle."""
+        try:
+            said = json.loads(text) if text else {}
+        except ValueError:
+            said = {}
+        return cls(view=said.get("view"), regions=list(said.get("regions") or []))
+
+    def images(self) -> list[dict[str, Any]] | None:
+        """Return the frame and window to ask about; None leaves the choice to the use case."""
+        if not self.view or not self.view.get("image_id"):
+            return None
+        return [{key: self.view.get(key) for key in ("image_id", "frame", "window")}]
+
+
+def header(case: CaseView) -> str:
+    """Return the line that says which case this is."""
+    made_up = f" · **{words.MADE_UP}**" if case.made_up else ""
+    study = as_text(" ".join(part for part in (case.modality, case.body_part) if part))
+    state = (
+        words.PROGRESS[case.progress]
+        if case.state is CaseState.ADMITTED
+        else words.STATES[case.state]
+    )
+    return (
+        f"### {case.id.hex[:8].upper()} · {study}{made_up}\n"
+        f"{as_text(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
+    )
+
+
+def held(case: CaseView) -> str:
+    """Return why a held case is held, and what to do."""
+    reasons = "; ".join(words.HELD.get(code, code) for code in case.held_because)
+    return words.HELD_HELP.format(reasons=reasons)
+
+
+def viewer_state(case: CaseView, regions: list[dict[str, Any]]) -> str:
+    """Return the JSON the browser's viewer reads."""
+    images = [
+        {"id": str(image.id), "label": f"{image.modality} {image.view_position}".strip()}
+        for image in case.images
+    ]
+    return json.dumps(
+        {
+            "case_id": str(case.id),
+            "images": images,
+            "selected_sentence": None,
+            "regions": regions,
+            "readonly": False,
+        }
+    )
+
+
+def conversation(messages: tuple[MessageView, ...]) -> list[Turn]:
+    """Return the conversation as a chat shows it, every answer under the notice."""
+    turns: list[Turn] = []
+    for message in messages:
+        turns.append({"role": "user", "content": as_text(message.text)})
+        turns.append(answer(message.draft.shown_text if message.draft else None, message.draft))
+    return turns
+
+
+def answer(text: str | None, draft: DraftView | None = None) -> Turn:
+    """Return one answer, or what stands in its place, under the notice."""
+    if text is None:
+        return {"role": "assistant", "content": words.ASKED_WITHOUT_ANSWER}
+    lines = [words.DRAFT_HEADING, as_text(text)]
+    if draft is not None:
+        if draft.finish_reason == "cancelled":
+            lines[-1] += words.STOPPED
+        if draft.choices:
+            shares = ", ".join(f"{as_text(k)} {p:.0%}" for k, p in draft.choices.items())
+            lines.append(f"({shares})")
+        lines += [f"⚑ {as_text(str(flag['message']))}" for flag in draft.flags]
+    return {"role": "assistant", "content": "\n".join(lines)}
+
+
+def drafts(case: CaseView) -> list[DraftView]:
+    """Return the drafts there is something to review in, oldest first."""
+    return [m.draft for m in case.messages if m.draft is not None and m.draft.shown_text]
+
+
+def draft_label(number: int, draft: DraftView, question: str) -> str:
+    """Return how a draft is called in the list of drafts."""
+    short = question if len(question) <= 40 else question[:39] + "…"
+    return f"{number}: {short} ({draft.model_id})"
+
+
+def draft_choices(case: CaseView) -> list[tuple[str, str]]:
+    """Return (label, draft id) of every draft that can be reviewed."""
+    asked = {m.id: m.text for m in case.messages}
+    return [
+        (draft_label(number, draft, asked[draft.message_id]), str(draft.id))
+        for number, draft in enumerate(drafts(case), start=1)
+    ]
+
+
+def latest_review(case: CaseView, draft_id: UUID) -> ReviewView | None:
+    """Return the actor's newest revision for this draft."""
+    of_draft = [review for review in case.reviews if review.draft_id == draft_id]
+    return max(of_draft, key=lambda review: review.revision, default=None)
+
+
+def review_status(review: ReviewView | None) -> str:
+    """Return the line under the review form that says what is saved."""
+    if review is None:
+        return ""
+    said = words.REVIEW_LATEST.format(
+        revision=review.revision,
+        verdict=words.VERDICTS[review.verdict],
+        when=when(review.created_at),
+    )
+    return said + words.REVIEW_AGAIN
+
+
+def regions_of(review: ReviewView | None) -> list[dict[str, Any]]:
+    """Return a saved review's rectangles as the viewer draws them."""
+    if review is None:
+        return []
+    return [
+        asdict(region) | {"image_id": str(region.image_id), "coords": list(region.coords)}
+        for region in review.regions
+    ]
