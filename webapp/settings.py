@@ -69,6 +69,13 @@ class WebSettings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
+    @field_validator("public_url")
+    @classmethod
+    def _public_means_https(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None and value.scheme != "https":
+            raise ValueError("must begin with https: passwords and images travel over it")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -114,8 +121,9 @@ class WebSettings(BaseSettings):
 
 
 def _with_guess(name: str, known: Mapping[str, str]) -> str:
-    guess = get_close_matches(name, known, n=1)
-    return f"{name} (did you mean {guess[0]}?)" if guess else name
+    endings = [each.removeprefix(PREFIX) for each in known]
+    guess = get_close_matches(name.removeprefix(PREFIX), endings, n=1)
+    return f"{name} (did you mean {PREFIX}{guess[0]}?)" if guess else name
 
 
 def _problems(error: ValidationError) -> list[str]:
