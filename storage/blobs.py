@@ -10,6 +10,7 @@ file, so a chunk's number can be its nonce.
 
 import errno
 import hmac
+import io
 import os
 import secrets
 import struct
@@ -50,13 +51,20 @@ class BlobStore:
         Raises:
             StorageFullError: no room; nothing is left behind.
         """
-        address = hmac.digest(self.keys.blob_address, data, "sha256").hex()
+        return self.put_file(io.BytesIO(data))
+
+    def put_file(self, file: BinaryIO) -> str:
+        """Store all of a seekable file, which is read twice, as `put` does.
+
+        Raises:
+            StorageFullError: no room; nothing is left behind.
+        """
+        address, total = self._address(file)
         path = self._path(address)
-        if not self._holds(address, data):
-            with _full_disk_is_refused():
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._write(path, address, data)
         with _full_disk_is_refused():
+            if not self._is_whole(address):
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._write(path, self._sealed(address, total, file))
             for folder in (path.parent, path.parent.parent, self.root):
                 _sync_folder(folder)
         return address
@@ -99,18 +107,29 @@ class BlobStore:
             raise BlobMissingError
         return self.root / address[:2] / address[2:4] / address
 
-    def _holds(self, address: str, data: bytes) -> bool:
+    def _address(self, file: BinaryIO) -> tuple[str, int]:
+        hashed, total = hmac.new(self.keys.blob_address, digestmod="sha256"), 0
+        for chunk in _chunks_of(file):
+            hashed.update(chunk)
+            total += len(chunk)
+        return hashed.hexdigest(), total
+
+    def _is_whole(self, address: str) -> bool:
+        """Tell whether every chunk passes its check: bound to the address, so it is that data."""
         try:
-            return self.get(address) == data
+            with self._open(address) as reader:
+                for offset in range(0, reader.total, reader.chunk_bytes):
+                    reader.read(offset, reader.chunk_bytes)
         except BlobDamagedError:
             return False
+        return True
 
-    def _write(self, path: Path, address: str, data: bytes) -> None:
-        temporary = path.with_name(f".{address}.{secrets.token_hex(8)}")
+    def _write(self, path: Path, pieces: Iterator[bytes]) -> None:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                for piece in self._sealed(address, data):
+                for piece in pieces:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
@@ -119,17 +138,14 @@ class BlobStore:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _sealed(self, address: str, data: bytes) -> Iterator[bytes]:
-        prefix = _PREFIX.pack(_MAGIC, self.keys.kek_id, CHUNK_BYTES, len(data))
+    def _sealed(self, address: str, total: int, file: BinaryIO) -> Iterator[bytes]:
+        prefix = _PREFIX.pack(_MAGIC, self.keys.kek_id, CHUNK_BYTES, total)
         data_key, nonce = AESGCM.generate_key(bit_length=256), secrets.token_bytes(12)
-        bound = prefix + bytes.fromhex(address)
-        yield prefix + _WRAPPED.pack(
-            nonce, AESGCM(self.keys.blob_kek).encrypt(nonce, data_key, bound)
-        )
+        kek, bound = AESGCM(self.keys.blob_kek), prefix + bytes.fromhex(address)
+        yield prefix + _WRAPPED.pack(nonce, kek.encrypt(nonce, data_key, bound))
         cipher = AESGCM(data_key)
-        for number in range(_chunks(len(data), CHUNK_BYTES)):
-            chunk = data[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
-            yield cipher.encrypt(_nonce(number), chunk, _bound(address, number, len(data)))
+        for number, chunk in enumerate(_chunks_of(file)):
+            yield cipher.encrypt(_nonce(number), chunk, _bound(address, number, total))
 
     @contextmanager
     def _open(self, address: str) -> Iterator["_Reader"]:
@@ -177,6 +193,12 @@ class _Reader:
         self.file.seek(_HEADER_BYTES + number * (self.chunk_bytes + TAG_BYTES))
         sealed = self.file.read(self.chunk_bytes + TAG_BYTES)
         return self.cipher.decrypt(_nonce(number), sealed, _bound(self.address, number, self.total))
+
+
+def _chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
 
 
 def _chunks(total: int, chunk_bytes: int) -> int:

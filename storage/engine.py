@@ -32,6 +32,14 @@ PRAGMAS: Final = {  # name -> the value that must be read back
 WRITER_LOCK: Final = 0x6F76657272656164  # "overread"; Postgres advisory locks are 64-bit numbers
 
 _READ_ONLY: Final = "overread_read_only"
+_READING: Final[dict[str, dict[str, Any]]] = {  # execution options of a read, by database
+    "sqlite": {_READ_ONLY: True},
+    "postgresql": {
+        _READ_ONLY: True,
+        "postgresql_readonly": True,
+        "isolation_level": "REPEATABLE READ",
+    },
+}
 _SQLITE_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _SQLITE_BUSY: Final = frozenset(
     {
@@ -76,9 +84,13 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Yield a session over one snapshot-like transaction that can change nothing."""
-        options = {_READ_ONLY: True, "postgresql_readonly": True}
-        with _refusals(), Session(self.engine.execution_options(**options)) as session:
+        """Yield a session that sees one snapshot and can change nothing.
+
+        Raises:
+            StoreBusyError: the database cannot be reached.
+        """
+        engine = self.engine.execution_options(**_READING[self.engine.dialect.name])
+        with _refusals(), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
