@@ -1,0 +1,1 @@
+"""Pixels as arrays: decoding, windows, the order of slices, and pictures of single frames."""
