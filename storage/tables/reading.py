@@ -86,7 +86,7 @@ class Draft(SQLModel, table=True):
     template_id: str
     template_sha256: str
     messages: list[dict[str, Any]] = Field(
-        sa_type=JSON, description="Role and text of every turn sent; image parts by sha256."
+        sa_type=JSON, description="role, text and images (sha256 of each PNG) of every turn."
     )
     rendered_prompt: str | None = None
     decoding: dict[str, Any] = Field(sa_type=JSON)

@@ -6,7 +6,7 @@ Ids are UUIDs and instants are aware UTC; turning them into JSON is the caller's
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from storage.notice import NOTICE
@@ -14,6 +14,7 @@ from storage.vocabulary import (
     CaseState,
     ErrorClass,
     ErrorSubtype,
+    ExportFormat,
     FinishReason,
     Progress,
     Protocol,
@@ -56,8 +57,7 @@ class SignedIn:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AddedPerson:
+class AddedPerson(NamedTuple):
     """A new account; `one_time_password` is there when none was chosen, and only this once."""
 
     person: PersonView
@@ -329,6 +329,19 @@ class ServedModelView:
     description: str
     licence: str
     adapters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """A finished export."""
+
+    id: UUID
+    format: ExportFormat
+    collection: str | None  # None: all collections
+    counts: Mapping[str, int]  # rows by split: train, validation, test
+    files: Mapping[str, Mapping[str, Any]]  # path inside the export -> sha256, bytes
+    manifest_sha256: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
