@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.datastructures import MutableHeaders
 
+from webapp.auth.inline_scripts import INLINE_SCRIPTS
 from webapp.auth.routes import Surface
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -50,7 +51,11 @@ def harden(headers: MutableHeaders, surface: Surface, *, secure: bool) -> None:
     """
     for name in [name for name in headers if name.lower().startswith("access-control-")]:
         del headers[name]
-    headers.update({**ALWAYS, "content-security-policy": CONTENT_SECURITY_POLICY[surface]})
+    policy = CONTENT_SECURITY_POLICY[surface]
+    if INLINE_SCRIPTS in headers:
+        policy = policy.replace("script-src 'self'", f"script-src 'self' {headers[INLINE_SCRIPTS]}")
+        del headers[INLINE_SCRIPTS]
+    headers.update({**ALWAYS, "content-security-policy": policy})
     if surface is Surface.ASSET:
         headers["cache-control"] = ASSET_CACHE
     headers.setdefault("cache-control", "no-store")

@@ -7,7 +7,9 @@ from typing import Final
 import gradio as gr
 from fastapi import FastAPI
 from starlette.requests import Request
+from starlette.routing import Mount
 
+from webapp.auth.inline_scripts import InlineScripts
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.errors import ServiceError
@@ -84,4 +86,6 @@ def mount_pages(app: FastAPI, services: Services, actor_of: Callable[[Request], 
         head=SCRIPTS,
     )
     pages.has_launched = True
+    mount = next(route for route in mounted.routes if isinstance(route, Mount) and not route.path)
+    mount.app = InlineScripts(mount.app)
     return mounted
