@@ -1,0 +1,63 @@
+"""What the documents claim, held against the program: they rot otherwise."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webapp.settings import PREFIX, WebSettings
+
+REPO = Path(__file__).parents[2]
+README = (REPO / "README.md").read_text()
+DOCUMENTS = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+
+
+def settings_table() -> str:
+    """Return the settings as README's table shows them."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in WebSettings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def test_docs_settings_table_is_the_programs_own() -> None:
+    assert settings_table() in README
+
+
+def test_docs_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (REPO / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target for path in DOCUMENTS for target in re.findall(r"`make ([a-z-]+)", path.read_text())
+    }
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"`(overread [a-z]+(?: [a-z]+(?=[ `]))?)", README)))
+)
+def test_docs_every_command_exists(command: str) -> None:
+    program, *words = command.split()
+    done = subprocess.run(  # noqa: S603 - our own command
+        [Path(sys.executable).with_name(program), *words, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: " + command)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_docs_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_docs_paths_exist(path: Path) -> None:
+    named = re.findall(r"`((?:webapp|inference|storage|tests|docs)/[\w./-]+)`", path.read_text())
+    assert [name for name in named if not (REPO / name).exists()] == []
