@@ -61,7 +61,7 @@ class BlobStore:
         """
         address, total = self._address(file)
         path = self._path(address)
-        with _full_disk_is_refused():
+        with full_disk_is_refused():
             if not self._is_whole(address):
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._write(path, self._sealed(address, total, file))
@@ -222,7 +222,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _full_disk_is_refused() -> Iterator[None]:
+def full_disk_is_refused() -> Iterator[None]:
+    """Turn the operating system's "no space left" into our refusal.
+
+    Raises:
+        StorageFullError: it was said.
+    """
     try:
         yield
     except OSError as error:

@@ -134,3 +134,16 @@ class UnsupportedImageError(StorageError):
         super().__init__(f"Overread reads {accepted}; this is {found}.")
         self.found = found
         self.accepted = accepted
+
+
+class ExportFolderError(StorageError):
+    """The folder for an export holds something that is not an earlier export of its kind."""
+
+    code = "export_folder"
+
+    def __init__(self) -> None:
+        """Ask for another folder."""
+        super().__init__(
+            "The folder for the export holds other files, or an export of another format. "
+            "Choose an empty or a new folder."
+        )
