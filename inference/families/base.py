@@ -23,7 +23,8 @@ IMAGE_PLACEHOLDER = -200
 VOLUME_PLACEHOLDER = -201
 
 Quantize = Literal["nf4", "int8"]
-Volume = NDArray[np.int16] | NDArray[np.uint8]  # HU [D, H, W], or uint8 [1, 32, H, W] prepared
+# HU [D, H, W] in integers or floats, or uint8 [1, 32, H, W], already windowed and resampled
+Volume = NDArray[np.int16] | NDArray[np.float32] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from inference.families.base import IMAGE_PLACEHOLDER, Family, Limits, LoadedMod
 from inference.families.folder import Manifest, check_folder
 from inference.families.loading import build_model
 from inference.families.preparing import Preparation
+from inference.families.published import Converted, Published
 from inference.families.templates import TEMPLATES
 from inference.families.tokenizing import (
     BytePairTokenizer,
@@ -150,6 +151,15 @@ class LlavaFamily(Family):
     strip: ClassVar[bool] = True
     loaded_class: ClassVar[type[LlavaLoaded]] = LlavaLoaded
     model_class: ClassVar[type[LlavaForConditionalGeneration]] = LlavaForConditionalGeneration
+
+    def convert(self, published: Published) -> Converted:  # noqa: ARG002 - the families' own
+        """Read a release as its authors published it.
+
+        Raises:
+            ModelFolderRefusedError: a file or tensor is missing, left over or not what it should
+                be, something asks for code, or the family has no release but ours.
+        """
+        raise ModelFolderRefusedError(f"{self.id} has no published files to import.")
 
     def load(
         self,

@@ -1,10 +1,11 @@
 """Weights from a checked folder into a LLaVA-shaped transformers model, or a refusal by name.
 
-transformers only warns when tensors are missing or left over and then answers from random
-numbers. Here the safetensors headers are compared with the model first, and either is an error.
+The safetensors headers are compared with the model's own names and shapes before any weight is
+read, so that a folder is refused in a second and not after minutes of loading.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,34 @@ from transformers import (
 )
 
 from inference.errors import ModelFolderRefusedError
-from inference.families import efficientnet_lite
+from inference.families import efficientnet_lite, vit_trunk
 from inference.families.base import Quantize
 from inference.families.folder import Manifest, read_json, refuse_code_keys
+from inference.families.tensors import compare_shapes, shorten
 
 logger = logging.getLogger(__name__)
 
-TOWERS = frozenset({"clip_vision_model", "siglip_vision_model", efficientnet_lite.MODEL_TYPE})
+TOWERS = frozenset(
+    {
+        "clip_vision_model",
+        "siglip_vision_model",
+        efficientnet_lite.MODEL_TYPE,
+        vit_trunk.MODEL_TYPE,
+    }
+)
 DECODERS = frozenset({"llama", "mistral", "qwen2"})
 # Tower and projector are small and their errors reach every token; the head decides the words.
 NEVER_QUANTISED = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
-NAMES_SHOWN = 5
 
 
-def read_config(directory: Path) -> LlavaConfig:
-    """Read `config.json` into transformers' own class, with every model type allow-listed.
+def parse_config(raw: Mapping[str, Any]) -> LlavaConfig:
+    """Read a `config.json` into transformers' own class, with every model type allow-listed.
 
     Raises:
         ModelFolderRefusedError: a model type is not ours, or a value does not fit.
     """
-    raw = read_json(directory, "config.json")
     refuse_code_keys(raw, "config.json")
-    _expect(raw, "model_type", frozenset({"llava"}))
+    _expect_type(raw, frozenset({"llava"}))
     vision = _section(raw, "vision_config", TOWERS)
     text = _section(raw, "text_config", DECODERS)
     try:
@@ -64,8 +71,8 @@ def build_model(
         ModelFolderRefusedError: a tensor is missing, unexpected or mis-shaped; all are named up
             to a handful.
     """
-    config = read_config(directory)
-    compare_tensors(expected_shapes(config, model_class), stored_shapes(directory, manifest))
+    config = parse_config(read_json(directory, "config.json"))
+    compare_shapes(expected_shapes(config, model_class), stored_shapes(directory, manifest))
     kwargs: dict[str, Any] = {"output_loading_info": True}
     if quantize is not None:
         kwargs["quantization_config"] = quantization(quantize, dtype)
@@ -85,7 +92,7 @@ def build_model(
     report: dict[str, set[str]] = loaded[1]
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[fault]:
-            raise ModelFolderRefusedError(f"{fault}: {_some(sorted(map(str, report[fault])))}.")
+            raise ModelFolderRefusedError(f"{fault}: {shorten(report[fault])}.")
     model.requires_grad_(requires_grad=False)
     logger.info("model.loaded", extra={"family": manifest.family, "quantize": quantize or ""})
     model.eval()  # type: ignore[no-untyped-call]  # as transformers has it
@@ -133,38 +140,16 @@ def stored_shapes(directory: Path, manifest: Manifest) -> dict[str, tuple[int, .
         except (SafetensorError, OSError) as error:
             raise ModelFolderRefusedError(f"{file} is damaged.") from error
         if twice := sorted(found.keys() & shapes.keys()):
-            raise ModelFolderRefusedError(f"Stored twice: {_some(twice)}.")
+            raise ModelFolderRefusedError(f"Stored twice: {shorten(twice)}.")
         shapes |= found
     return shapes
 
 
-def compare_tensors(
-    expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
-) -> None:
-    """Insist that a folder holds the model's tensors, all of them and no others.
-
-    Raises:
-        ModelFolderRefusedError: naming those that are missing, unexpected or mis-shaped.
-    """
-    if missing := sorted(expected.keys() - found.keys()):
-        raise ModelFolderRefusedError(f"Missing tensors: {_some(missing)}.")
-    if extra := sorted(found.keys() - expected.keys()):
-        raise ModelFolderRefusedError(f"Unexpected tensors: {_some(extra)}.")
-    if wrong := sorted(name for name, shape in expected.items() if found[name] != shape):
-        described = [f"{n} is {list(found[n])}, not {list(expected[n])}" for n in wrong]
-        raise ModelFolderRefusedError(f"Mis-shaped tensors: {_some(described)}.")
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _section(raw: dict[str, Any], name: str, allowed: frozenset[str]) -> PreTrainedConfig:
+def _section(raw: Mapping[str, Any], name: str, allowed: frozenset[str]) -> PreTrainedConfig:
     section = raw.get(name)
     if not isinstance(section, dict):
         raise ModelFolderRefusedError(f"config.json has no {name}.")
-    _expect(section, "model_type", allowed)
+    _expect_type(section, allowed)
     fields = {key: value for key, value in section.items() if key != "model_type"}
     try:
         return AutoConfig.for_model(section["model_type"], **fields)
@@ -172,9 +157,9 @@ def _section(raw: dict[str, Any], name: str, allowed: frozenset[str]) -> PreTrai
         raise ModelFolderRefusedError(f"{name} has a value that does not fit.") from error
 
 
-def _expect(section: dict[str, Any], key: str, allowed: frozenset[str]) -> None:
-    if section.get(key) not in allowed:
+def _expect_type(section: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    if section.get("model_type") not in allowed:
         raise ModelFolderRefusedError(
-            f"config.json names the {key} {section.get(key)!r}; this build reads "
+            f"config.json names the model type {section.get('model_type')!r}; this build reads "
             f"{', '.join(sorted(allowed))}."
         )

@@ -2,13 +2,17 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
-from inference.families.base import Family, LoadedModel, Quantize
+from inference.families.base import LoadedModel, Quantize
 from inference.families.folder import read_manifest
+
+if TYPE_CHECKING:
+    from inference.families.llava import LlavaFamily
 
 FAMILIES = {
     "llava-med-v1.5": ("inference.families.llava_med", "LlavaMed"),
@@ -20,7 +24,7 @@ FAMILIES = {
 }
 
 
-def find_family(family_id: str) -> Family:
+def find_family(family_id: str) -> "LlavaFamily":
     """Return a family by its explicit id.
 
     Raises:
@@ -32,7 +36,7 @@ def find_family(family_id: str) -> Family:
         raise ModelFolderRefusedError(
             f"There is no model family {family_id!r}; known are {', '.join(FAMILIES)}."
         ) from None
-    found: Family = getattr(import_module(module), name)()
+    found: LlavaFamily = getattr(import_module(module), name)()
     return found
 
 

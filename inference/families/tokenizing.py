@@ -18,7 +18,6 @@ from inference.errors import ModelFolderRefusedError
 # A protobuf merges a repeated message field by field, and the last value wins: these bytes, put
 # behind a sentencepiece model, set normalizer_spec.add_dummy_prefix to false.
 NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
-SPACE_MARK = "▁"
 
 
 class Tokenizer(Protocol):
@@ -62,8 +61,6 @@ class SentencePieceTokenizer:
         self._specials = {self._pieces.id_to_piece(i): i for i in controls if i >= 0}
         self._special_ids = frozenset(self._specials.values())
         self._split = re.compile("(" + "|".join(map(re.escape, self._specials)) + ")")
-        self._unknown = self._pieces.id_to_piece(self._pieces.unk_id())
-        self._unknown_length = len(self._bare.encode(self._unknown))
         self.special_texts = frozenset(self._specials)
 
     def encode(self, text: str) -> list[int]:
@@ -73,17 +70,9 @@ class SentencePieceTokenizer:
             if part in self._specials:
                 ids.append(self._specials[part])
             elif part:
-                ids.extend(self._encode_part(part, first=index == 0))
+                pieces = self._pieces if self._legacy or index == 0 else self._bare
+                ids.extend(pieces.encode(part))
         return ids
-
-    def _encode_part(self, part: str, *, first: bool) -> list[int]:
-        if self._legacy or first:
-            return list(self._pieces.encode(part))
-        if not part.startswith((SPACE_MARK, " ")):
-            return list(self._bare.encode(part))
-        # Without the dummy prefix sentencepiece drops a leading space; behind an unknown
-        # token's spelling it is kept.
-        return list(self._bare.encode(self._unknown + part))[self._unknown_length :]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return text; special tokens are skipped."""
