@@ -1,0 +1,112 @@
+"""Every rule against its own examples, and each property a rule could lose."""
+
+import pytest
+
+from inference.safety import Rule, policy
+
+RULES = {rule.id: rule for rule in policy().rules}
+WITHHOLDING = [rule for rule in policy().rules if rule.effect == "withhold"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [pytest.param(r, s, id=f"{r.id}: {s}") for r in policy().rules for s in r.says],
+)
+def test_rule_speaks_on_its_examples(rule: Rule, sentence: str) -> None:
+    assert rule.speaks(sentence)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [pytest.param(r, s, id=f"{r.id}: {s}") for r in policy().rules for s in r.silent],
+)
+def test_rule_is_silent_on_its_counter_examples(rule: Rule, sentence: str) -> None:
+    assert not rule.speaks(sentence)
+
+
+def test_the_rules_that_must_exist_do() -> None:
+    assert set(RULES) == {
+        "treatment.dose",
+        "treatment.route_or_frequency",
+        "treatment.start_or_stop",
+        "treatment.procedure_order",
+        "treatment.instruction",
+        "urgent.critical",
+        "comparison.without_prior",
+        "certainty.definitive",
+        "identifier.date",
+        "identifier.number",
+        "identifier.contact",
+        "identifier.name",
+    }
+
+
+def test_policy_has_a_version_and_no_rule_without_examples() -> None:
+    assert policy().version
+    assert all(rule.says and rule.silent for rule in policy().rules)
+
+
+def test_only_treatment_is_withheld() -> None:
+    assert {rule.kind for rule in WITHHOLDING} == {"treatment"}
+
+
+REPORT = [
+    "The heart is enlarged.",
+    "There is a right pleural effusion.",
+    "There is consolidation in the left lower zone.",
+    "An endotracheal tube is in place, with its tip above the carina.",
+    "This is an axial CT slice of the chest.",
+    "There is patchy lung opacity.",
+    "No pneumothorax is seen.",
+    "The appearance may be that of pneumonia.",
+    "A nodule of 8 mm lies in the right upper zone; its borders are smooth.",
+    "The cardiomediastinal contours are within normal limits.",
+    "Bony structures are intact.",
+    "A nasogastric tube passes below the diaphragm.",
+    "There is a fluid level, and the bowel is dilated to 4 cm.",
+    "present",
+    "yes",
+]
+
+
+@pytest.mark.parametrize("sentence", REPORT)
+def test_plain_findings_are_neither_withheld_nor_flagged(sentence: str) -> None:
+    assert [rule.id for rule in policy().rules if rule.speaks(sentence)] == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        pytest.param("GIVE AMOXICILLIN 500 MG", id="capitals"),
+        pytest.param("Give amoxi\u200bcillin 500\u00a0mg.", id="zero-width and hard spaces"),
+        pytest.param("Give amoxicillin\n500 mg.", id="line break inside"),
+        pytest.param("Ｇｉｖｅ ａｍｏｘｉｃｉｌｌｉｎ.", id="full-width letters"),
+        pytest.param("Give  amoxicillin   500mg", id="double spaces, no space before the unit"),
+    ],
+)
+def test_spelling_does_not_hide_advice(sentence: str) -> None:
+    assert any(rule.speaks(sentence) for rule in WITHHOLDING)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "speaks"),
+    [
+        pytest.param("No pneumothorax.", False, id="denied before"),
+        pytest.param("A pneumothorax is not seen.", False, id="denied after"),
+        pytest.param("No effusion, but a pneumothorax.", True, id="denial ends at but"),
+        pytest.param("No effusion; there is a pneumothorax.", True, id="denial ends at ;"),
+        pytest.param(
+            "No significant change in the pneumothorax.", True, id="no change is no denial"
+        ),
+        pytest.param("A pneumothorax cannot be ruled out.", True, id="not ruled out is no denial"),
+        pytest.param("Not only a pneumothorax is seen.", True, id="not only"),
+    ],
+)
+def test_urgent_flag_follows_negation(sentence: str, speaks: bool) -> None:
+    assert RULES["urgent.critical"].speaks(sentence) is speaks
+
+
+def test_comparison_is_fine_when_there_was_a_prior() -> None:
+    sentence = "Compared with the previous film the effusion is smaller."
+    assert RULES["comparison.without_prior"].speaks(sentence)
+    assert not RULES["comparison.without_prior"].speaks(sentence, has_prior=True)
