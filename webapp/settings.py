@@ -115,6 +115,16 @@ class WebSettings(BaseSettings):
         return f"sqlite:///{self.data_dir / 'overread.db'}"
 
     @property
+    def key_file(self) -> Path:
+        """Where the installation's keys are."""
+        return self.data_dir / "keys.json"
+
+    @property
+    def blob_dir(self) -> Path:
+        """Where images and DICOM files are kept, encrypted."""
+        return self.data_dir / "blobs"
+
+    @property
     def max_upload_bytes(self) -> int:
         """`max_upload_mb` in bytes."""
         return self.max_upload_mb * 1024 * 1024

@@ -7,27 +7,19 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
 
-class BodyTooLargeError(Exception):
-    """More bytes came, or were announced, than the route takes."""
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Largest request bodies, in bytes."""
 
     small: int = 2 * 1024 * 1024
     upload: int = 512 * 1024 * 1024
+    drained: int = 512 * 1024 * 1024  # read and dropped of an upload that is too large
 
 
-def check_announced(scope: Scope, limit: int) -> None:
-    """Refuse by the announced length, before a byte is read.
-
-    Raises:
-        BodyTooLargeError: Content-Length is above `limit`, or no number.
-    """
-    announced = Headers(scope=scope).get("content-length", "0")
-    if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
-        raise BodyTooLargeError
+def announced(scope: Scope) -> int:
+    """Return the announced length in bytes; 0 when none is, or the server already refused it."""
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def limited(receive: Receive, limit: int, on_excess: Callable[[], Awaitable[None]]) -> Receive:
@@ -55,6 +47,22 @@ def limited(receive: Receive, limit: int, on_excess: Callable[[], Awaitable[None
         return message
 
     return count
+
+
+async def drain(scope: Scope, receive: Receive, most: int) -> None:
+    """Read and drop up to `most` bytes, so that a client still sending gets to read the answer.
+
+    A client that asked first (`Expect: 100-continue`) is waiting, so nothing is read from it.
+    """
+    if "expect" in Headers(scope=scope):
+        return
+    more = True
+    while more and most > 0:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        most -= len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 async def read_ahead(receive: Receive) -> tuple[bytes, Receive]:

@@ -8,7 +8,7 @@ beside it.
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
 from uuid import uuid4
@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.auth.bodies import BodyTooLargeError, Limits, check_announced, limited
+from webapp.auth.bodies import Limits, announced, drain, limited
 from webapp.auth.doorway import Doorway
 from webapp.auth.headers import harden
 from webapp.auth.page_sessions import PageSessions, bind
@@ -37,10 +37,10 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 class Doorkeeper(Protocol):
     """What the gate asks the accounts."""
 
-    def actor_of_session(self, token: str) -> Actor | None:
+    def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
         """Return who holds this session, if it is still good."""
 
-    def actor_of_token(self, token: str) -> Actor | None:
+    def actor_of_token(self, token: str, *, request_id: str = "") -> Actor | None:
         """Return whose API token this is, if it is still good."""
 
 
@@ -109,8 +109,6 @@ class Gate:
             receive, onward = await self._admit(scope, receive, answer, route)
         except RefusedError as error:
             await _explain(error.refusal, scope)(scope, receive, answer.send)
-        except BodyTooLargeError:
-            await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
         else:
             await self.app(scope, receive, onward)
         finally:
@@ -123,7 +121,6 @@ class Gate:
 
         Raises:
             RefusedError: the request goes no further.
-            BodyTooLargeError: it announces more than the route takes.
         """
         if not ((route and route.any_host) or self.doorway.serves(scope)):
             raise RefusedError(UNKNOWN_HOST)
@@ -133,13 +130,17 @@ class Gate:
             scope[ACTOR] = actor
         if scope["method"] not in SAFE_METHODS and "authorization" not in Headers(scope=scope):
             self._check_origin(scope)
-        limit = self.limits.upload if route and route.upload else self.limits.small
-        check_announced(scope, limit)
+        upload = route is not None and route.upload
+        limit = self.limits.upload if upload else self.limits.small
 
         async def too_large() -> None:
+            await drain(scope, receive, self.limits.drained if upload else 0)
             await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
             answer.closed = True
 
+        if announced(scope) > limit:
+            await too_large()
+            raise RefusedError(TOO_LARGE)
         counted = limited(receive, limit, too_large)
         if route is None or not route.page_ids:
             return counted, answer.send
@@ -155,17 +156,17 @@ class Gate:
             RefusedError: nobody who is known.
         """
         connection = HTTPConnection(scope)
-        authorization = connection.headers.get("authorization")
-        actor = None
-        if authorization is not None:
-            kind, _, secret = authorization.partition(" ")
-            if kind.lower() == "bearer" and secret:
-                actor = await run_sync(self.doorkeeper.actor_of_token, secret.strip())
-        elif cookie := connection.cookies.get(self.doorway.cookie_name(scope)):
-            actor = await run_sync(self.doorkeeper.actor_of_session, cookie)
+        find, secret = self.doorkeeper.actor_of_session, ""
+        if (authorization := connection.headers.get("authorization")) is not None:
+            kind, _, given = authorization.partition(" ")
+            if kind.lower() == "bearer":
+                find, secret = self.doorkeeper.actor_of_token, given.strip()
+        else:
+            secret = connection.cookies.get(self.doorway.cookie_name(scope), "")
+        actor = await run_sync(lambda: find(secret, request_id=request_id)) if secret else None
         if actor is None:
             raise RefusedError(NOT_SIGNED_IN)
-        return replace(actor, request_id=request_id)
+        return actor
 
     def _check_origin(self, scope: Scope) -> None:
         if not self.doorway.is_own_request(scope):

@@ -35,6 +35,9 @@ class InlineScripts:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if b"text/html" in dict(scope["headers"]).get(b"accept", b""):  # compressed, none is found
+            kept = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+            scope = {**scope, "headers": kept}
         start: Message | None = None
         body = b""
 

@@ -72,4 +72,4 @@ def test_settings_do_not_change() -> None:
     settings = WebSettings.from_environment({})
 
     with pytest.raises(ValidationError):
-        settings.port = 1  # type: ignore[misc] - the point of the test
+        settings.port = 1  # type: ignore[misc] # the point of the test
