@@ -49,6 +49,22 @@ def session_with_person(session: Session, token_sha256: str) -> tuple[LoginSessi
     return session.exec(statement).first()
 
 
+def touch_session(session: Session, session_id: UUID, at: datetime) -> None:
+    """Note that the person was seen; nothing else of the sign-in changes."""
+    session.exec(
+        update(LoginSession).where(col(LoginSession.id) == session_id).values(last_seen_at=at)
+    )
+
+
+def end_session(session: Session, session_id: UUID, at: datetime) -> None:
+    """End one sign-in that has not ended."""
+    session.exec(
+        update(LoginSession)
+        .where(col(LoginSession.id) == session_id, col(LoginSession.ended_at).is_(None))
+        .values(ended_at=at)
+    )
+
+
 def end_sessions(
     session: Session, person_id: UUID, at: datetime, *, keep: UUID | None = None
 ) -> None:

@@ -55,6 +55,15 @@ class FindingState(StrEnum):
     INDETERMINATE = "indeterminate"
 
 
+class Side(StrEnum):
+    """Where a finding lies, as seen from the patient."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BILATERAL = "bilateral"
+    MIDLINE = "midline"
+
+
 class FinishReason(StrEnum):
     """Why a draft ended; the first two are OpenAI's words."""
 

@@ -21,3 +21,4 @@ class Actor:
     via: Literal["session", "token", "cli"]
     request_id: str = ""
     must_change_password: bool = False
+    session_id: UUID | None = None

@@ -40,6 +40,9 @@ class Action(StrEnum):
     EXPORT = "export.made"
     OPEN_EXPORT = "export.opened"
     LIST_MODELS = "models.listed"
+    SIGN_IN = "person.signed_in"
+    SIGN_OUT = "person.signed_out"
+    ENSURE_FIRST_ACCOUNT = "person.first_ensured"
     CHANGE_OWN_PASSWORD = "password.changed"  # noqa: S105 - an action's name
     CREATE_TOKEN = "token.created"  # noqa: S105 - an action's name
     LIST_TOKENS = "tokens.listed"
@@ -89,6 +92,9 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.EXPORT: Rule(ADMINS, "make exports", "data leave the house"),
     Action.OPEN_EXPORT: Rule(ADMINS, "open exports", "data leave the house"),
     Action.LIST_MODELS: Rule(TRAINEES_UP, "list models", "everybody may know what answers"),
+    Action.SIGN_IN: Rule(TRAINEES_UP, "sign in", "everybody with an account"),
+    Action.SIGN_OUT: Rule(TRAINEES_UP, "sign out", "everybody with an account"),
+    Action.ENSURE_FIRST_ACCOUNT: Rule(ADMINS, "make the first account", "the operator"),
     Action.CHANGE_OWN_PASSWORD: Rule(TRAINEES_UP, "change a password", "one's own"),
     Action.CREATE_TOKEN: Rule(TRAINEES_UP, "create tokens", "for oneself, at most own role"),
     Action.LIST_TOKENS: Rule(TRAINEES_UP, "list tokens", "one's own"),

@@ -180,7 +180,7 @@ class DraftView:
     images: tuple[Mapping[str, Any], ...]
     safety_policy: str
     flags: tuple[Mapping[str, Any], ...]
-    raw_text: str
+    raw_text: str | None  # None where a safety rule withheld some of it from this reader
     shown_text: str
     sentences: tuple[SentenceView, ...]
     choices: Mapping[str, float] | None

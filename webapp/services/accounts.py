@@ -1,0 +1,381 @@
+"""Use cases on people, sign-in sessions and API tokens.
+
+A cookie or a bearer token is a random value; the store has its SHA-256. Whom it stands for and
+with which role is looked up at every request, so that signing out, a lower role or a closed
+account count at once.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from storage.accounts import (
+    count_open_admins,
+    end_session,
+    end_sessions,
+    first_admin,
+    people,
+    person_named,
+    revoke_tokens,
+    session_with_person,
+    token_with_person,
+    tokens,
+    touch_session,
+)
+from storage.engine import Store
+from storage.errors import NotFoundError
+from storage.tables import ApiToken, LoginSession, Person
+from storage.vocabulary import Role
+from webapp.services.actor import Actor
+from webapp.services.errors import (
+    InvalidRequestError,
+    LastAdminError,
+    NameTakenError,
+    NotAllowedError,
+    NotSignedInError,
+    ServiceError,
+    SignInFailedError,
+    TooManyAttemptsError,
+)
+from webapp.services.passwords import Passwords, Throttle, check_chosen, one_time_password
+from webapp.services.policy import ACTIONS, Action, at_most, may
+from webapp.services.present import person_view, token_view
+from webapp.services.views import AddedPerson, NewToken, PersonView, SignedIn, TokenView
+from webapp.services.work import Work, record, use_case
+
+TOKEN_PREFIX: Final = "ovr_"  # noqa: S105 - lets a leaked token be recognised; not a secret
+MAX_TOKEN_DAYS: Final = 365
+SEEN_EVERY: Final = timedelta(minutes=1)  # no write at every request
+
+_NAME: Final = re.compile(r"[\w.@+-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Sign-in and accounts."""
+
+    store: Store
+    now: Callable[[], datetime]
+    passwords: Passwords
+    throttle: Throttle = field(default_factory=Throttle)
+    session_idle: timedelta = timedelta(minutes=15)
+    session_length: timedelta = timedelta(hours=12)
+
+    def first_account(self, name: str, password: str | None) -> AddedPerson:
+        """Make the first administrator, or return the one there is: safe to repeat.
+
+        Args:
+            name: What the person types to sign in.
+            password: A chosen one; without it a one-time password is made and returned.
+
+        Raises:
+            InvalidRequestError: the name or the password cannot be used.
+        """
+        name = _account_name(name)
+        with self.store.read() as session:
+            if (existing := first_admin(session)) is not None:
+                return AddedPerson(person_view(existing), None)
+        person, secret = self._new_person(name, Role.ADMIN, password)
+        operator = Actor(person.id, name, Role.ADMIN, "cli")
+        with use_case(self, operator, Action.ENSURE_FIRST_ACCOUNT, ("person", person.id)) as work:
+            if (existing := first_admin(work.session)) is not None:  # another process was faster
+                work.actor, work.about = _operator(existing), ("person", existing.id)
+                return AddedPerson(person_view(existing), None)
+            work.session.add(person)
+        return AddedPerson(person_view(person), secret)
+
+    def operator(self, request_id: str = "") -> Actor:
+        """Return the actor the command line works as: the first administrator.
+
+        Raises:
+            NotSignedInError: there is no administrator yet.
+        """
+        with self.store.read() as session:
+            person = first_admin(session)
+        if person is None:
+            raise NotSignedInError
+        return _operator(person, request_id)
+
+    def sign_in(self, name: str, password: str, *, request_id: str = "") -> SignedIn:
+        """Start a session on the server; an unknown name takes as long as a wrong password.
+
+        Raises:
+            SignInFailedError: wrong name, wrong password or closed account.
+            TooManyAttemptsError: this name is paused.
+        """
+        name = name.strip().lower()
+        throttle_key, started = _sha256(name), self.now()
+        with self.store.read() as session:
+            person = person_named(session, name) if _NAME.fullmatch(name) else None
+        try:
+            self.throttle.check(throttle_key, started)
+            stored = None if person is None else person.password_hash
+            good = self.passwords.matches(stored, password)
+            if person is None or person.disabled_at is not None or not good:
+                self.throttle.failed(throttle_key, self.now())
+                raise SignInFailedError
+        except (SignInFailedError, TooManyAttemptsError) as refusal:
+            about = ("person", "" if person is None else person.id)
+            record(self, None, Action.SIGN_IN, about, refusal.code)
+            raise
+        self.throttle.succeeded(throttle_key)
+        return self._start_session(person, password, request_id)
+
+    def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
+        """Return whom a cookie's value stands for now, or None once it stands for nobody."""
+        at = self.now()
+        with self.store.read() as session:
+            found = session_with_person(session, _sha256(token))
+        if found is None:
+            return None
+        sign_in, person = found
+        idle = at - sign_in.last_seen_at >= self.session_idle
+        if sign_in.ended_at is not None or person.disabled_at is not None:
+            return None
+        if idle or at >= sign_in.expires_at:
+            return None
+        if at - sign_in.last_seen_at >= SEEN_EVERY:
+            with self.store.write() as session:
+                touch_session(session, sign_in.id, at)
+        return Actor(
+            person.id,
+            person.name,
+            person.role,
+            "session",
+            request_id,
+            must_change_password=person.must_change_password,
+            session_id=sign_in.id,
+        )
+
+    def actor_of_token(self, token: str, *, request_id: str = "") -> Actor | None:
+        """Return whom a bearer token stands for now, or None once it stands for nobody."""
+        at = self.now()
+        with self.store.read() as session:
+            found = token_with_person(session, _sha256(token))
+        if found is None:
+            return None
+        api_token, person = found
+        if api_token.revoked_at is not None or person.disabled_at is not None:
+            return None
+        if at >= api_token.expires_at:
+            return None
+        return Actor(
+            person.id, person.name, at_most(api_token.role, person.role), "token", request_id
+        )
+
+    def sign_out(self, token: str, *, request_id: str = "") -> None:
+        """End the session; one that has ended, or never was, is no error."""
+        with self.store.read() as session:
+            found = session_with_person(session, _sha256(token))
+        if found is None or found[0].ended_at is not None:
+            return
+        sign_in, person = found
+        actor = Actor(person.id, person.name, person.role, "session", request_id)
+        with use_case(self, actor, Action.SIGN_OUT, ("session", sign_in.id)) as work:
+            end_session(work.session, sign_in.id, work.at)
+
+    def change_password(self, actor: Actor | None, old: str, new: str) -> None:
+        """Replace the actor's own password and end the actor's other sessions.
+
+        Raises:
+            SignInFailedError: the old password is not right.
+            TooManyAttemptsError: it was wrong too often.
+            InvalidRequestError: the new one cannot be used.
+        """
+        about = ("person", "" if actor is None else actor.id)
+        hashed = None if actor is None else self._checked_change(actor, old, new)
+        with use_case(self, actor, Action.CHANGE_OWN_PASSWORD, about) as work:
+            person = _existing(work.session.get(Person, work.actor.id))
+            person.password_hash, person.must_change_password = hashed, False
+            end_sessions(work.session, person.id, work.at, keep=work.actor.session_id)
+
+    def add(
+        self, actor: Actor | None, name: str, role: Role, password: str | None = None
+    ) -> AddedPerson:
+        """Make an account; without a password, with a one-time one that must be changed.
+
+        Raises:
+            NameTakenError: the name is in use.
+            InvalidRequestError: the name or the password cannot be used.
+        """
+        with use_case(self, actor, Action.ADD_PERSON) as work:
+            person, secret = self._new_person(_account_name(name), role, password)
+            if person_named(work.session, person.name) is not None:
+                raise NameTakenError
+            work.about = ("person", person.id)
+            work.session.add(person)
+        return AddedPerson(person_view(person), secret)
+
+    def people(self, actor: Actor | None) -> list[PersonView]:
+        """Return every account, by name."""
+        with use_case(self, actor, Action.LIST_PEOPLE) as work:
+            return [person_view(person) for person in people(work.session)]
+
+    def disable(self, actor: Actor | None, name: str) -> PersonView:
+        """Close an account: its sessions and tokens end with it. Closing it again is no error.
+
+        Raises:
+            NotFoundError: there is no such account.
+            LastAdminError: it is the only administrator left.
+        """
+        with use_case(self, actor, Action.DISABLE_PERSON) as work:
+            person = _existing(person_named(work.session, name.strip().lower()))
+            work.about = ("person", person.id)
+            if person.disabled_at is None:
+                if person.role is Role.ADMIN and count_open_admins(work.session) == 1:
+                    raise LastAdminError
+                person.disabled_at = work.at
+                end_sessions(work.session, person.id, work.at)
+                revoke_tokens(work.session, person.id, work.at)
+            return person_view(person)
+
+    def create_token(
+        self, actor: Actor | None, name: str, role: Role | None = None, days: int = 90
+    ) -> NewToken:
+        """Make an API token for an account, one's own unless the actor manages others'.
+
+        Args:
+            actor: Who asks.
+            name: Whose token it is.
+            role: The most it may do; None: all that the account may.
+            days: It expires after so many, 1 to 365.
+
+        Raises:
+            NotFoundError: there is no such account.
+            InvalidRequestError: the role is above the account's, or `days` out of range.
+        """
+        name = name.strip().lower()
+        with use_case(self, actor, Action.CREATE_TOKEN) as work:
+            if name != work.actor.name:
+                _require(work, Action.MANAGE_OTHERS_TOKENS)
+            person = _existing(person_named(work.session, name))
+            if person.disabled_at is not None:
+                raise NotFoundError("account")
+            own = person.id == work.actor.id
+            ceiling = at_most(person.role, work.actor.role) if own else person.role
+            granted = ceiling if role is None else role
+            if at_most(granted, ceiling) is not granted:
+                raise InvalidRequestError("A token's role is at most the account's.")
+            if not 1 <= days <= MAX_TOKEN_DAYS:
+                raise InvalidRequestError(f"A token lasts 1 to {MAX_TOKEN_DAYS} days.")
+            secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+            token = ApiToken.model_validate(
+                {
+                    "token_sha256": _sha256(secret),
+                    "person_id": person.id,
+                    "role": granted,
+                    "created_at": work.at,
+                    "expires_at": work.at + timedelta(days=days),
+                }
+            )
+            work.session.add(token)
+            work.about = ("token", token.id)
+        return NewToken(token.id, secret, token.role, token.expires_at)
+
+    def tokens(self, actor: Actor | None) -> list[TokenView]:
+        """Return the actor's tokens, or everybody's for those who manage them."""
+        with use_case(self, actor, Action.LIST_TOKENS) as work:
+            everybodys = may(work.actor.role, Action.MANAGE_OTHERS_TOKENS)
+            found = tokens(work.session, None if everybodys else work.actor.id)
+            return [token_view(token, person) for token, person in found]
+
+    def revoke_token(self, actor: Actor | None, token_id: UUID) -> None:
+        """End a token now; one that has ended stays as it is.
+
+        Raises:
+            NotFoundError: there is none, or it is not the actor's.
+        """
+        with use_case(self, actor, Action.REVOKE_TOKEN, ("token", token_id)) as work:
+            token = work.session.get(ApiToken, token_id)
+            others = may(work.actor.role, Action.MANAGE_OTHERS_TOKENS)
+            if token is None or not (others or token.person_id == work.actor.id):
+                raise NotFoundError("token")
+            if token.revoked_at is None:
+                token.revoked_at = work.at
+
+    def _new_person(self, name: str, role: Role, password: str | None) -> tuple[Person, str | None]:
+        one_time = one_time_password() if password is None else None
+        if password is not None:
+            check_chosen(password, name)
+        fields = {
+            "name": name,
+            "role": role,
+            "password_hash": self.passwords.hash(password or one_time or ""),
+            "must_change_password": one_time is not None,
+            "created_at": self.now(),
+        }
+        return Person.model_validate(fields), one_time
+
+    def _start_session(self, person: Person, password: str, request_id: str) -> SignedIn:
+        token = secrets.token_urlsafe(32)
+        outdated = self.passwords.is_outdated(person.password_hash or "")
+        renewed = self.passwords.hash(password) if outdated else None
+        actor = Actor(person.id, person.name, person.role, "session", request_id)
+        with use_case(self, actor, Action.SIGN_IN, ("person", person.id)) as work:
+            expires_at = work.at + self.session_length
+            fields = {
+                "token_sha256": _sha256(token),
+                "person_id": person.id,
+                "created_at": work.at,
+                "last_seen_at": work.at,
+                "expires_at": expires_at,
+            }
+            current = _existing(work.session.get(Person, person.id))
+            if current.disabled_at is not None:
+                raise SignInFailedError
+            if renewed is not None:
+                current.password_hash = renewed
+            work.session.add(LoginSession.model_validate(fields))
+        return SignedIn(token, person_view(current), current.must_change_password, expires_at)
+
+    def _checked_change(self, actor: Actor, old: str, new: str) -> str:
+        """Verify the old and hash the new password, outside of any transaction."""
+        throttle_key = _sha256(actor.name)
+        about = ("person", actor.id)
+        with self.store.read() as session:
+            person = _existing(session.get(Person, actor.id))
+        try:
+            self.throttle.check(throttle_key, self.now())
+            if not self.passwords.matches(person.password_hash, old):
+                self.throttle.failed(throttle_key, self.now())
+                raise SignInFailedError
+            check_chosen(new, actor.name)
+            if new == old:
+                raise InvalidRequestError("The new password must differ from the old one.")
+        except ServiceError as refusal:
+            record(self, actor, Action.CHANGE_OWN_PASSWORD, about, refusal.code)
+            raise
+        return self.passwords.hash(new)
+
+
+def _account_name(name: str) -> str:
+    name = name.strip().lower()
+    if not _NAME.fullmatch(name):
+        raise InvalidRequestError(
+            "An account's name has 1 to 64 letters, digits or the characters . _ - @ +."
+        )
+    return name
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
+
+
+def _existing(person: Person | None) -> Person:
+    if person is None:
+        raise NotFoundError("account")
+    return person
+
+
+def _require(work: Work, action: Action) -> None:
+    if not may(work.actor.role, action):
+        raise NotAllowedError(ACTIONS[action].doing)
+
+
+def _operator(person: Person, request_id: str = "") -> Actor:
+    return Actor(person.id, person.name, person.role, "cli", request_id)

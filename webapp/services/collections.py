@@ -1,0 +1,107 @@
+"""Use cases on collections: which there are, under which protocol, and who is a member."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlmodel import Session
+
+from storage.accounts import person_named
+from storage.collections import add_member, collection_named
+from storage.engine import Store
+from storage.errors import NotFoundError
+from storage.tables import Collection
+from storage.vocabulary import Protocol
+from webapp.services import inputs
+from webapp.services.access import collection_open_to, collections_open_to
+from webapp.services.actor import Actor
+from webapp.services.errors import InvalidRequestError
+from webapp.services.policy import Action
+from webapp.services.present import collection_view
+from webapp.services.views import CollectionView
+from webapp.services.work import use_case
+
+DEFAULT_PROTOCOL: Final = Protocol.READER_FIRST  # Fogliato 2022: the least anchoring on the model
+MAX_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Collections:
+    """Collections and their members."""
+
+    store: Store
+    now: Callable[[], datetime]
+
+    def list(self, actor: Actor | None) -> list[CollectionView]:
+        """Return the collections the actor may open, by name."""
+        with use_case(self, actor, Action.LIST_COLLECTIONS) as work:
+            found = collections_open_to(work.session, work.actor)
+            return [collection_view(collection) for collection in found]
+
+    def ensure(
+        self, actor: Actor | None, name: str, protocol: Protocol | None = None
+    ) -> CollectionView:
+        """Return the collection of this name, made now if there is none, the actor its member.
+
+        Args:
+            actor: Who asks.
+            name: 1 to 100 characters.
+            protocol: For a new one; `reader_first` where nothing is said.
+
+        Raises:
+            NotFoundError: there is one, and it is not the actor's.
+            InvalidRequestError: it exists with another protocol, or the name cannot be used.
+        """
+        with use_case(self, actor, Action.ENSURE_COLLECTION) as work:
+            existing = collection_named(work.session, collection_name(name))
+            if existing is None:
+                collection = make_collection(
+                    work.session, work.actor, name, protocol or DEFAULT_PROTOCOL, work.at
+                )
+            else:
+                collection = collection_open_to(work.session, work.actor, existing.name)
+                if protocol not in {None, collection.protocol}:
+                    raise InvalidRequestError("There is a collection of this name already.")
+            work.about = ("collection", collection.id)
+            return collection_view(collection)
+
+    def add_member(self, actor: Actor | None, collection: str, person: str) -> None:
+        """Let a person open the collection; one who may already is no error.
+
+        Args:
+            actor: Who asks.
+            collection: Its name or its id.
+            person: The account's name.
+
+        Raises:
+            NotFoundError: there is no such collection or account.
+        """
+        with use_case(self, actor, Action.ADD_MEMBER) as work:
+            found = collection_open_to(work.session, work.actor, collection)
+            work.about = ("collection", found.id)
+            account = person_named(work.session, person.strip().lower())
+            if account is None:
+                raise NotFoundError("account")
+            add_member(work.session, found.id, account.id, work.at)
+
+
+def collection_name(name: str) -> str:
+    """Return the name without white space around it.
+
+    Raises:
+        InvalidRequestError: empty, too long, or not storable.
+    """
+    return inputs.text(name, "collection's name", limit=MAX_NAME, required=True).strip()
+
+
+def make_collection(
+    session: Session, actor: Actor, name: str, protocol: Protocol, at: datetime
+) -> Collection:
+    """Add a collection with the actor as its first member; the caller owns the transaction."""
+    fields = {"name": collection_name(name), "protocol": protocol, "created_at": at}
+    collection = Collection.model_validate(fields)
+    session.add(collection)
+    session.flush()
+    add_member(session, collection.id, actor.id, at)
+    return collection

@@ -1,0 +1,181 @@
+"""Check what came from outside before it is stored: text, keys, and whatever JSON carries.
+
+A database keeps no NUL and no lone surrogate, and its JSON no NaN; such input is refused with
+a sentence, so that it is never cut or changed silently.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from webapp.services.errors import InvalidRequestError
+
+MAX_TEXT: Final = 20_000  # characters of a report or a comment
+MAX_KEY: Final = 128
+MAX_JSON: Final = 256 * 1024  # characters of one JSON value
+MAX_DEPTH: Final = 12
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def text(value: object, what: str, *, limit: int = MAX_TEXT, required: bool = False) -> str:
+    """Return a text with its line ends made the same, or refuse it; None is no text.
+
+    Raises:
+        InvalidRequestError: not a text, too long, empty though required, or not storable.
+    """
+    if value is None:
+        value = ""
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"The {what} must be text.")
+    if len(value) > limit:
+        raise InvalidRequestError(f"The {what} is longer than {limit:,} characters.")
+    _storable(value, what)
+    result = value.replace("\r\n", "\n").replace("\r", "\n")
+    if required and not result.strip():
+        raise InvalidRequestError(f"The {what} is missing.")
+    return result
+
+
+def key(value: object) -> str:
+    """Return an idempotency key.
+
+    Raises:
+        InvalidRequestError: missing, too long, or with characters that cannot be stored.
+    """
+    return text(value, "idempotency key", limit=MAX_KEY, required=True)
+
+
+def confidence(value: object) -> int | None:
+    """Return a confidence from 1 to 5, or None.
+
+    Raises:
+        InvalidRequestError: anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 5:
+        raise InvalidRequestError("The confidence is a whole number from 1 to 5.")
+    return value
+
+
+def flag(value: object, what: str, *, default: bool) -> bool:
+    """Return a yes or no.
+
+    Raises:
+        InvalidRequestError: anything else.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{what} is true or false.")
+    return value
+
+
+def word(value: object, vocabulary: type[Word], what: str) -> Word:
+    """Return a word of a closed set.
+
+    Raises:
+        InvalidRequestError: another word; the message lists the set.
+    """
+    for member in vocabulary:
+        if value == member.value:
+            return member
+    words = ", ".join(member.value for member in vocabulary)
+    raise InvalidRequestError(f"The {what} is one of {words}.")
+
+
+def optional_word(value: object, vocabulary: type[Word], what: str) -> Word | None:
+    """Return a word of a closed set, or None.
+
+    Raises:
+        InvalidRequestError: another word.
+    """
+    return None if value is None else word(value, vocabulary, what)
+
+
+def sequence(value: object, what: str, *, limit: int) -> Sequence[Any]:
+    """Return a list; None is an empty one.
+
+    Raises:
+        InvalidRequestError: not a list, or too long.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise InvalidRequestError(f"The {what} must be a list.")
+    if len(value) > limit:
+        raise InvalidRequestError(f"There are more than {limit} {what}.")
+    return value
+
+
+def mapping(value: object, what: str) -> Mapping[str, Any]:
+    """Return an object with named fields.
+
+    Raises:
+        InvalidRequestError: not one.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(f"The {what} must be an object with named fields.")
+    return value
+
+
+def only(fields: Mapping[str, Any], allowed: frozenset[str], what: str) -> None:
+    """Refuse fields nobody reads: a misspelt one would be lost silently.
+
+    Raises:
+        InvalidRequestError: there is one; the message says what is allowed, not what came.
+    """
+    if set(fields) - allowed:
+        raise InvalidRequestError(
+            f"The {what} has a field that is not known; known are {', '.join(sorted(allowed))}."
+        )
+
+
+def json_object(value: object, what: str) -> dict[str, Any]:
+    """Return a storable JSON object; None is an empty one.
+
+    Raises:
+        InvalidRequestError: not an object, too large, too deep, or not storable.
+    """
+    if value is None:
+        return {}
+    plain = _plain(mapping(value, what), what, MAX_DEPTH)
+    if len(json.dumps(plain)) > MAX_JSON:
+        raise InvalidRequestError(f"The {what} is too large.")
+    return dict(plain)
+
+
+def number(value: object, what: str) -> float:
+    """Return a finite number.
+
+    Raises:
+        InvalidRequestError: anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidRequestError(f"{what} must be a number.")
+    return value
+
+
+def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: ANN401 - JSON
+    if depth == 0:
+        raise InvalidRequestError(f"The {what} is nested too deeply.")
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return number(value, f"Every number in the {what}")
+    if isinstance(value, str):
+        _storable(value, what)
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item, what, depth - 1) for item in value]
+    if isinstance(value, Mapping):
+        return {text(name, what): _plain(item, what, depth - 1) for name, item in value.items()}
+    raise InvalidRequestError(f"The {what} holds something that is not JSON.")
+
+
+def _storable(value: str, what: str) -> None:
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidRequestError(f"The {what} holds a character that cannot be stored.")
