@@ -30,11 +30,12 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
         """Take the iterator over; this response closes it in every case."""
         super().__init__(headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
+        self._keep_alive_seconds = keep_alive_seconds
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +54,7 @@ class EventStream(Response):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with aclosing(_paced(self._events)) as paced:
+            async with aclosing(_paced(self._events, self._keep_alive_seconds)) as paced:
                 async for event in paced:
                     await self._write(send, event)
         except KNOWN as refusal:
@@ -77,13 +78,13 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-async def _paced(events: Events) -> AsyncGenerator[Event | None, None]:
-    """Yield the events, and None whenever a while passed without one; close them at the end."""
+async def _paced(events: Events, seconds: float) -> AsyncGenerator[Event | None, None]:
+    """Yield the events, and None after each `seconds` without one; close them at the end."""
     coming: asyncio.Task[Event | None] | None = None
     try:
         while True:
             coming = asyncio.create_task(_next(events))
-            while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
+            while not (await asyncio.wait({coming}, timeout=seconds))[0]:
                 yield None
             event = coming.result()
             if event is None:

@@ -26,6 +26,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "case_not_held": 409,
     "case_refused": 409,
     "empty_question": 422,
+    "export_folder": 409,
     "idempotency_conflict": 409,
     "inference_error": 502,
     "invalid_request": 422,

@@ -13,16 +13,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from anyio.to_thread import run_sync
 from fastapi import Request
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartCallbacks, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from storage.errors import StorageFullError
 from webapp.services.errors import InvalidRequestError
+
+if TYPE_CHECKING:  # it exists for type checkers only
+    from python_multipart.multipart import MultipartCallbacks
 
 MOST_FILES: Final = 2_000
 LONGEST_FIELD: Final = 1_024  # bytes
@@ -98,7 +101,7 @@ class _Spool:
     _header: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
     _disposition: bytes = b""
 
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
