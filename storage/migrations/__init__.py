@@ -31,6 +31,13 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config(connection), "head")
 
 
+def is_current(engine: Engine) -> bool:
+    """Tell whether the schema is at the newest revision of this release."""
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    return current == ScriptDirectory.from_config(config()).get_current_head()
+
+
 def config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration, bound to an open transaction where one is given."""
     result = Config()
