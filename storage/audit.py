@@ -74,12 +74,13 @@ def verify(session: Session) -> int | None:
     """Return the `seq` of the first event that does not fit the chain, or none."""
     previous_hash, expected_seq = FIRST_PREVIOUS_HASH, 1
     statement = select(AuditEvent).order_by(col(AuditEvent.seq))
-    for event in session.exec(statement.execution_options(yield_per=1000)):
-        fits = event.seq == expected_seq and event.previous_hash == previous_hash
-        if not fits or event.hash != event_hash(event):
-            return event.seq
-        previous_hash, expected_seq = event.hash, expected_seq + 1
-        session.expunge(event)
+    with session.exec(statement.execution_options(yield_per=1000)) as events:
+        for event in events:
+            fits = event.seq == expected_seq and event.previous_hash == previous_hash
+            if not fits or event.hash != event_hash(event):
+                return event.seq
+            previous_hash, expected_seq = event.hash, expected_seq + 1
+            session.expunge(event)
     return None
 
 

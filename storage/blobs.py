@@ -94,7 +94,7 @@ class BlobStore:
 
     def exists(self, address: str) -> bool:
         """Tell whether there is a file for this address; its content is not checked."""
-        return self._path(address).is_file()
+        return _is_address(address) and self._path(address).is_file()
 
     def addresses(self) -> Iterator[str]:
         """Yield the address of every object, in order."""
@@ -103,7 +103,7 @@ class BlobStore:
                 yield path.name
 
     def _path(self, address: str) -> Path:
-        if len(address) != 64 or not set(address) <= set("0123456789abcdef"):
+        if not _is_address(address):
             raise BlobMissingError
         return self.root / address[:2] / address[2:4] / address
 
@@ -193,6 +193,10 @@ class _Reader:
         self.file.seek(_HEADER_BYTES + number * (self.chunk_bytes + TAG_BYTES))
         sealed = self.file.read(self.chunk_bytes + TAG_BYTES)
         return self.cipher.decrypt(_nonce(number), sealed, _bound(self.address, number, self.total))
+
+
+def _is_address(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def _chunks_of(file: BinaryIO) -> Iterator[bytes]:

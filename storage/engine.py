@@ -27,7 +27,6 @@ PRAGMAS: Final = {  # name -> the value that must be read back
     "synchronous": 2,  # FULL: a commit is on the disk before it is reported
     "foreign_keys": 1,
     "recursive_triggers": 1,  # else INSERT OR REPLACE deletes rows without their trigger
-    "busy_timeout": BUSY_TIMEOUT_MS,
 }
 WRITER_LOCK: Final = 0x6F76657272656164  # "overread"; Postgres advisory locks are 64-bit numbers
 
@@ -51,6 +50,7 @@ _SQLITE_BUSY: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
+_POSTGRES_BUSY: Final = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,23 @@ class Store:
     engine: Engine
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool = True) -> Self:
+    def open(
+        cls, url: str, *, migrate: bool = True, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+    ) -> Self:
         """Connect, and bring the schema up to date unless told not to.
 
         Args:
             url: `sqlite:///FILE` or `postgresql://…`.
             migrate: Whether to run outstanding migrations, under the writers' lock.
+            busy_timeout_ms: How long a writer waits for the one before it, in milliseconds.
 
         Raises:
             StoreVersionError: the schema is newer than this release.
             StoreBusyError: the database cannot be reached or stays locked.
         """
         parsed = make_url(url)
-        engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+        connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgres
+        engine = connect(parsed, busy_timeout_ms)
         if migrate:
             try:
                 with _refusals():
@@ -111,19 +115,20 @@ class Store:
         self.engine.dispose()
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, busy_timeout_ms: int) -> Engine:
+    pragmas = PRAGMAS | {"busy_timeout": busy_timeout_ms}
     _create_private(Path(url.database or ""))
     engine = create_engine(url)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
         connection.isolation_level = None  # BEGIN is ours, below
-        for name, value in PRAGMAS.items():
+        for name, value in pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
 
     @event.listens_for(engine, "checkout")
     def assert_pragmas(connection: sqlite3.Connection, _record: Any, _proxy: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        for name, expected in PRAGMAS.items():
+        for name, expected in pragmas.items():
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != expected:
                 raise StorageError(f"SQLite must run with {name}={expected}; it has {found}.")
@@ -137,12 +142,12 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _postgres(url: URL) -> Engine:
+def _postgres(url: URL, busy_timeout_ms: int) -> Engine:
     engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
     @event.listens_for(engine, "connect")
     def set_limits(connection: psycopg.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        connection.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"SET lock_timeout = {busy_timeout_ms}")
         connection.execute("SET timezone = 'UTC'")
         connection.commit()
 
@@ -179,4 +184,4 @@ def _refusal(error: BaseException | None) -> StorageError | None:
         return StoreBusyError() if code & 0xFF in _SQLITE_BUSY else None  # extended -> primary
     if isinstance(error, psycopg.errors.InsufficientResources):
         return StorageFullError()
-    return StoreBusyError() if isinstance(error, psycopg.OperationalError) else None
+    return StoreBusyError() if isinstance(error, _POSTGRES_BUSY) else None

@@ -1,6 +1,7 @@
 """What several test folders share."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +32,18 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an empty, migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "overread.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+def sqlite_store(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Store]:
     """Open a fresh, migrated SQLite store."""
+    shutil.copy(migrated_sqlite, tmp_path / "overread.db")
     store = Store.open(f"sqlite:///{tmp_path / 'overread.db'}")
     yield store
     store.close()

@@ -155,7 +155,8 @@ def own_reads(session: Session, selection: Selection) -> Iterator[tuple[Case, Ow
 def _batches(
     session: Session, statement: Select[*tuple[Any, ...]]
 ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-    yield from session.execute(statement.execution_options(yield_per=BATCH)).partitions()
+    with session.execute(statement.execution_options(yield_per=BATCH)) as result:
+        yield from result.partitions()
 
 
 def _with_parts(

@@ -37,9 +37,10 @@ def splits(session: Session) -> Mapping[UUID, Split]:
     for case_id, sha256 in session.exec(select(Image.case_id, Image.sha256)):
         groups.join(case_id, ("pixels", sha256))
     drafts = select(Draft.case_id, Draft.images).execution_options(yield_per=1000)
-    for case_id, images in session.exec(drafts):
-        for image in images:
-            groups.join(case_id, ("png", image["sha256"]))
+    with session.exec(drafts) as found:
+        for case_id, images in found:
+            for image in images:
+                groups.join(case_id, ("png", image["sha256"]))
     oldest: dict[Hashable, str] = {}
     for case_id, patient_key in cases:
         oldest.setdefault(groups.root(case_id), patient_key)
