@@ -1,0 +1,1 @@
+"""One model in memory, asked over HTTP or from the command line."""

@@ -1,0 +1,211 @@
+"""The engine as everyone else sees it: hand a question in, be told how it goes.
+
+One thread owns the weights and runs the scheduler. Questions are prepared in the thread that
+hands them in; events come back through the sink it gives.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from inference.errors import (
+    InferenceError,
+    RequestRefusedError,
+    WorkerBusyError,
+    WorkerUnavailableError,
+)
+from inference.families.base import LoadedModel
+from inference.protocol import Ask
+from inference.worker.adapters import Adapters
+from inference.worker.engine.config import EngineConfig
+from inference.worker.engine.detokenise import Detokeniser
+from inference.worker.engine.features import FeatureCache
+from inference.worker.engine.figures import Load, Outcome
+from inference.worker.engine.messages import Ended, Event, Piece, Sink, Started
+from inference.worker.engine.prepare import Preparer
+from inference.worker.engine.request import Request
+from inference.worker.engine.runner import Runner
+from inference.worker.engine.sampling import Rule, resolve
+from inference.worker.engine.scheduler import Scheduler
+from inference.worker.engine.vocabulary import Vocabulary
+from inference.worker.pictures import digest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A question that was taken in."""
+
+    rule: Rule  # decoding parameters with nothing left open
+    adapter: str | None
+    cancel: Callable[[], None]  # from any thread; ends the computation within one token
+
+
+class Engine:
+    """Continuous batching over one loaded model."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        config: EngineConfig,
+        *,
+        adapters: Adapters | None = None,
+        on_end: Callable[[Outcome], None] = lambda _: None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.model = model
+        self.adapters = adapters or Adapters(model)
+        self.features = FeatureCache(config.feature_bytes)
+        self._config = config
+        self._runner = Runner(model, self.adapters, kv_bytes=config.kv_bytes)
+        self._scheduler = Scheduler(model, self._runner, self.features, config, on_end=on_end)
+        vocabulary = Vocabulary(
+            encode=model.encode, decode=model.decode, size=_vocabulary_size(model)
+        )
+        self._preparer = Preparer(model, vocabulary, self.features)
+        self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._on_lost = on_lost
+        self._gate = threading.Lock()  # nothing enters the inbox once closing is set
+        self._closing = threading.Event()
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the engine's thread."""
+        self._thread.start()
+
+    def submit(self, ask: Ask, sink: Sink, *, adapter: str | None = None) -> Ticket:
+        """Take a question in.
+
+        Args:
+            ask: `ask.model` is not looked at; `adapter` says what to answer with.
+            sink: Called from the engine's thread with `Started`, `Piece`s and one `Ended`.
+            adapter: Name of a loaded adapter, or None for the base weights.
+
+        Raises:
+            RequestRefusedError: the question cannot be answered as it is.
+            WorkerBusyError: the queue is full.
+            WorkerUnavailableError: the engine is stopping.
+        """
+        if self.load().queued >= self._config.max_queued:
+            raise WorkerBusyError
+        rule = resolve(ask.decoding, self.model.default_decoding)
+        prompt = self._preparer.prepare(ask)
+        room = self.model.limits.context - len(prompt.keys)
+        rule = replace(rule, max_tokens=min(rule.max_tokens, room))
+        request = Request(prompt, rule, adapter, sink, Detokeniser(self._preparer.decode))
+        if not self._runner.slots.fits(1, request.reserve):
+            raise RequestRefusedError("The conversation is too long for this worker's memory.")
+
+        def cancel() -> None:
+            request.cancelled = True
+
+        with self._gate:
+            if self._closing.is_set():
+                raise WorkerUnavailableError("it is stopping")
+            self._inbox.put(request)
+        return Ticket(rule, adapter, cancel)
+
+    def answer(self, ask: Ask, *, adapter: str | None = None) -> tuple[Started, Ended]:
+        """Take a question in and wait for the whole answer.
+
+        Raises:
+            InferenceError: as `submit`, or what ended the request.
+        """
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.submit(ask, events.put, adapter=adapter)
+        started: Started | None = None
+        while True:
+            match events.get():
+                case Started() as started:
+                    pass
+                case Ended(error=InferenceError() as error):
+                    raise error
+                case Ended() as ended if started is not None:
+                    return started, ended
+                case Ended():
+                    raise WorkerUnavailableError("it is stopping")
+                case Piece():
+                    pass
+
+    def features_of(self, data: bytes) -> torch.Tensor:
+        """Return the features [image_tokens, hidden] last computed for an image's bytes.
+
+        Raises:
+            RequestRefusedError: the image was not asked about, or too long ago.
+        """
+        features = self.features.get(digest(data))
+        if features is None:
+            raise RequestRefusedError("The image's features are no longer kept.")
+        return features
+
+    def load(self) -> Load:
+        """How busy the engine is right now."""
+        scheduler = self._scheduler
+        return Load(
+            queued=self._inbox.qsize() + len(scheduler.waiting),
+            running=scheduler.batch.running,
+            slot_bytes=self._runner.slots.nbytes,
+            prefix_bytes=scheduler.batch.prefixes.nbytes,
+            feature_bytes=self.features.nbytes,
+        )
+
+    def stop(self, *, drain_seconds: float) -> bool:
+        """Refuse new questions, finish those taken in, and end what is left after the bound.
+
+        Returns:
+            Whether everything was finished.
+        """
+        self._close()
+        self._thread.join(drain_seconds)
+        drained = not self._thread.is_alive()
+        self._abandoned.set()
+        self._thread.join()
+        return drained
+
+    def _close(self) -> None:
+        with self._gate:
+            self._closing.set()
+            self._inbox.put(None)
+
+    def _run(self) -> None:
+        try:
+            with torch.inference_mode():
+                while self._take_in():
+                    self._scheduler.step()
+        except Exception as error:  # noqa: BLE001  # whatever it was, nobody may wait for ever
+            logger.error("worker.engine_lost", extra={"error": type(error).__name__})
+            self._close()
+            self._take_all()
+            self._scheduler.end_all("error", WorkerUnavailableError("it has to be restarted"))
+            self._on_lost()
+        else:
+            self._scheduler.end_all("cancelled")
+
+    def _take_in(self) -> bool:
+        """Move new questions to the scheduler; say whether to go on."""
+        closing = self._closing.is_set()  # first: what came before it is in the inbox
+        if self._scheduler.idle and not closing:
+            self._take(self._inbox.get())
+        self._take_all()
+        return not self._abandoned.is_set() and not (closing and self._scheduler.idle)
+
+    def _take_all(self) -> None:
+        while not self._inbox.empty():
+            self._take(self._inbox.get())
+
+    def _take(self, request: Request | None) -> None:
+        if request is not None:
+            self._scheduler.waiting.append(request)
+
+
+def _vocabulary_size(model: LoadedModel) -> int:
+    """Count the rows of the language model head."""
+    with torch.inference_mode():
+        probe = model.embed(torch.zeros(1, dtype=torch.long, device=model.device))
+        return model.logits(probe).shape[-1]

@@ -1,0 +1,140 @@
+"""From a question to what the engine computes: ids, positions' names, pictures, choices.
+
+Runs in the thread that hands a question in, so that reading a PNG or resampling a CT never
+holds up the answers that are being written, and a bad question is refused before it queues.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import torch
+
+from inference.errors import RequestRefusedError
+from inference.families.base import IMAGE_PLACEHOLDER, VOLUME_PLACEHOLDER, LoadedModel
+from inference.protocol import Ask
+from inference.worker.engine.choices import ChoiceTree, plant
+from inference.worker.engine.features import FeatureCache
+from inference.worker.engine.prefix import Keys
+from inference.worker.engine.vocabulary import Vocabulary
+from inference.worker.pictures import digest, read_image, read_volume
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image or volume of a prompt."""
+
+    digest: str
+    start: int  # its first position in the expanded prompt
+    pixels: torch.Tensor | None  # None where the features were already kept
+    prepare: Callable[[], torch.Tensor]  # makes the pixels again
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question, ready to be computed."""
+
+    text: str
+    token_ids: tuple[int, ...]  # one negative placeholder for each picture
+    keys: Keys  # one name for each position: the token id, or below 0 inside a picture
+    pictures: tuple[Picture, ...] = ()
+    choices: tuple[str, ...] = ()
+    tree: ChoiceTree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Prepares questions for one model. Safe to use from several threads.
+
+    The tokenizer is used by one thread at a time; preparing pixels touches no weights and is
+    not locked.
+    """
+
+    model: LoadedModel
+    vocabulary: Vocabulary
+    features: FeatureCache
+    lock: Lock = field(default_factory=Lock)
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
+
+    def prepare(self, ask: Ask) -> Prompt:
+        """Render, tokenise and place the pictures.
+
+        Raises:
+            RequestRefusedError: too long, too many or unreadable pictures, or unusable choices.
+        """
+        contents = [
+            *((IMAGE_PLACEHOLDER, data) for turn in ask.turns for data in turn.images),
+            *((VOLUME_PLACEHOLDER, data) for turn in ask.turns for data in turn.volumes),
+        ]
+        self._check_counts(contents)
+        with self.lock:
+            text = self.model.render(ask.turns)
+            token_ids = tuple(self.model.encode(text))
+            tree = plant(ask.choices, self.vocabulary) if ask.choices else None
+        wanted = [kind for kind, _ in contents]
+        if sorted(i for i in token_ids if i < 0) != sorted(wanted) or not token_ids:
+            raise RequestRefusedError("The text names an image that was not sent.")
+        size = self.model.limits.image_tokens
+        length = len(token_ids) + len(contents) * (size - 1)
+        room = self.model.limits.context - length - (len(tree.tokens) if tree else 0)
+        if room < 1:
+            raise RequestRefusedError(
+                f"The conversation is too long: {length} tokens, of which the images take "
+                f"{len(contents) * size}; this model reads {self.model.limits.context}."
+            )
+        keys, starts = self._expand(token_ids, contents)
+        pictures = [self._picture(kind, data, start) for (kind, data), start in starts]
+        return Prompt(text, token_ids, keys, tuple(pictures), tuple(ask.choices), tree)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated ids."""
+        with self.lock:
+            return self.model.decode(token_ids)
+
+    def _check_counts(self, contents: Sequence[tuple[int, bytes]]) -> None:
+        limits = self.model.limits
+        for placeholder, most, name in (
+            (IMAGE_PLACEHOLDER, limits.images, "image"),
+            (VOLUME_PLACEHOLDER, limits.volumes, "volume"),
+        ):
+            if sum(kind == placeholder for kind, _ in contents) > most:
+                few = f"at most {most} {name}{'s' * (most != 1)}" if most else f"no {name}s"
+                raise RequestRefusedError(f"This model reads {few} in a conversation.")
+
+    def _expand(
+        self, token_ids: tuple[int, ...], contents: Sequence[tuple[int, bytes]]
+    ) -> tuple[Keys, list[tuple[tuple[int, bytes], int]]]:
+        """Name every position and find where each picture starts."""
+        size = self.model.limits.image_tokens
+        left = list(contents)
+        parts: list[Keys] = []
+        starts = []
+        done = 0
+        for token_id in token_ids:
+            if token_id >= 0:
+                parts.append(np.array([token_id]))
+                done += 1
+                continue
+            index = next(i for i, (kind, _) in enumerate(left) if kind == token_id)
+            content = left.pop(index)
+            starts.append((content, done))
+            parts.append(self._name(content[1]) - np.arange(size))
+            done += size
+        return np.concatenate(parts).astype(np.int64), starts
+
+    def _name(self, data: bytes) -> int:
+        """A number below 0 for a picture's first position; secret, so none can be forged."""
+        mark = hashlib.blake2b(digest(data).encode(), key=self._secret, digest_size=8).digest()
+        return -1 - (int.from_bytes(mark) % 2**62)
+
+    def _picture(self, kind: int, data: bytes, start: int) -> Picture:
+        def prepare() -> torch.Tensor:
+            if kind == VOLUME_PLACEHOLDER:
+                return self.model.volume_values(read_volume(data))
+            return self.model.pixel_values(read_image(data))
+
+        known = digest(data)
+        return Picture(known, start, None if known in self.features else prepare(), prepare)

@@ -1,0 +1,154 @@
+"""The body of a chat completion, in OpenAI's shape, to an `Ask`.
+
+Images are data URIs and volumes base64: never a path and never an address, so a worker reads
+nothing that was not in the request. A parameter that would change the answer and is not
+supported is refused rather than ignored.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inference.errors import RequestRefusedError
+from inference.protocol import Ask, Decoding, Role, Turn
+
+DATA_URI = re.compile(r"data:image/(?:png|jpeg);base64,")
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A question and how its answer is to be sent."""
+
+    ask: Ask
+    stream: bool
+
+
+class _Shape(BaseModel):
+    """Accepts OpenAI's other fields; those that would matter are listed in `_Completion`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class _Text(_Shape):
+    type: Literal["text"]
+    text: str
+
+
+class _ImageUrl(_Shape):
+    url: str
+
+
+class _Image(_Shape):
+    type: Literal["image_url"]
+    image_url: _ImageUrl
+
+
+class _VolumeData(_Shape):
+    data: str
+
+
+class _Volume(_Shape):
+    type: Literal["volume"]
+    volume: _VolumeData
+
+
+class _Message(_Shape):
+    role: Role
+    content: str | list[Annotated[_Text | _Image | _Volume, Field(discriminator="type")]]
+
+
+class _StructuredOutputs(_Shape):
+    model_config = ConfigDict(extra="forbid")
+
+    choice: list[str] = Field(min_length=1)
+
+
+class _Completion(_Shape):
+    messages: list[_Message] = Field(min_length=1, max_length=1000)
+    model: str | None = None
+    stream: bool = False
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    structured_outputs: _StructuredOutputs | None = None
+    n: Literal[1] | None = None
+    # These would change the answer; only the values that change nothing are taken.
+    stop: list[str] | None = Field(default=None, max_length=0)
+    tools: list[Any] | None = Field(default=None, max_length=0)
+    logprobs: Literal[False] | None = None
+    response_format: dict[Literal["type"], Literal["text"]] | None = None
+    frequency_penalty: Literal[0] | None = None
+    presence_penalty: Literal[0] | None = None
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Read the body of `POST /v1/chat/completions`.
+
+    Raises:
+        RequestRefusedError: the message names the field and never repeats its content.
+    """
+    try:
+        found = _Completion.model_validate_json(body)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"][:6]) or "body"
+        raise RequestRefusedError(f"The request cannot be used: see {_known(where)}.") from None
+    turns = tuple(_turn(message) for message in found.messages)
+    limit = found.max_tokens if found.max_completion_tokens is None else found.max_completion_tokens
+    decoding = Decoding(
+        max_tokens=limit, temperature=found.temperature, top_p=found.top_p, seed=found.seed
+    )
+    outputs = found.structured_outputs
+    choices = tuple(outputs.choice) if outputs else ()
+    return ChatRequest(Ask(turns, found.model, decoding, choices), found.stream)
+
+
+def _known(where: str) -> str:
+    """Keep a location only if it is made of names from the shapes above."""
+    parts = [part for part in where.split(".") if re.fullmatch(r"[a-z_]{1,24}|\d{1,4}", part)]
+    return ".".join(part for part in parts if part.isdigit() or part in _NAMES) or "body"
+
+
+def _turn(message: _Message) -> Turn:
+    if isinstance(message.content, str):
+        return Turn(message.role, message.content)
+    texts = [part.text for part in message.content if isinstance(part, _Text)]
+    images = [_image(part.image_url.url) for part in message.content if isinstance(part, _Image)]
+    volumes = [_volume(part.volume.data) for part in message.content if isinstance(part, _Volume)]
+    if (images or volumes) and message.role != "user":
+        raise RequestRefusedError("Only a user's turn may hold an image or a volume.")
+    return Turn(message.role, "\n".join(texts), tuple(images), tuple(volumes))
+
+
+def _image(url: str) -> bytes:
+    head = DATA_URI.match(url[:64])
+    if head is None:
+        raise RequestRefusedError("An image must be sent as a base64 data URI of a PNG or JPEG.")
+    return _decoded(url[head.end() :])
+
+
+def _volume(data: str) -> bytes:
+    volume = _decoded(data)
+    if not volume.startswith(GZIP_MAGIC):
+        raise RequestRefusedError("A volume must be sent as base64 of a gzipped NIfTI-1 file.")
+    return volume
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestRefusedError("An image or volume is not valid base64.") from None
+
+
+_NAMES = frozenset(
+    name
+    for shape in (_Completion, _Message, _Text, _Image, _ImageUrl, _Volume, _VolumeData)
+    for name in shape.model_fields
+) | {"choice"}
