@@ -123,5 +123,5 @@ class Throttle:
             self._failures.pop(name, None)
 
 
-def _normal(password: str) -> str:
-    return unicodedata.normalize("NFC", password)
+def _normal(password: str) -> bytes:
+    return unicodedata.normalize("NFC", password).encode(errors="surrogatepass")
