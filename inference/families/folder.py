@@ -1,14 +1,15 @@
 """Our layout of a model folder, and the refusal of anything else.
 
-A folder is `config.json`, safetensors weights, tokenizer files and `overread.json`, which names the
-family and holds the SHA-256 of every other file. What the manifest does not list, no loader sees,
-and nothing in the folder can name code to run: a file kind outside the allow-list, a link that
-leaves the folder, or a config key that transformers would act on is refused before any
-library opens the weights.
+A folder is `config.json`, safetensors weights, a tokenizer and `overread.json`, which names the
+family and holds the SHA-256 of every other file. A file of any other name is refused, because
+libraries act on files that merely lie there (an `adapter_config.json` makes transformers load a
+second model); so is a link that leaves the folder, a changed byte, and a config key that could
+name code. All of this comes before any library opens the weights.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,13 @@ from typing import Any
 from inference.errors import ModelFolderRefusedError
 
 MANIFEST = "overread.json"
+MANIFEST_FILE = re.compile(re.escape(MANIFEST))
 FORMAT = 1
-PLAIN_DATA = frozenset({".json", ".safetensors", ".model", ".txt"})
-UNLISTED_TEXT = frozenset({".md", ".txt"})  # a card or a licence beside the model
+DATA_FILES = re.compile(
+    r"config\.json|tokenizer\.(json|model)|model\.safetensors(\.index\.json)?"
+    r"|model-\d{5}-of-\d{5}\.safetensors"
+)
+TEXT_FILES = re.compile(r".+\.md|LICENSE")  # a card or a licence; no loader reads them
 HASH_CHUNK = 1 << 22  # bytes
 
 # Keys by which a config.json has made libraries import or download code.
@@ -109,7 +114,11 @@ def seal(
         revision=revision,
         licence=licence,
         settings=settings,
-        files={p.name: sha256_of(p) for p in _data_files(directory)},
+        files={
+            p.name: sha256_of(p)
+            for p in sorted(directory.iterdir())
+            if DATA_FILES.fullmatch(p.name)
+        },
         repository=repository,
         sources=sources or {},
     )
@@ -172,7 +181,7 @@ def check_folder(directory: Path) -> Manifest:
     if missing := sorted(set(manifest.files) - present):
         raise ModelFolderRefusedError(f"The model folder lacks {', '.join(missing)}.")
     unlisted = present - set(manifest.files)
-    if strange := sorted(n for n in unlisted if Path(n).suffix not in UNLISTED_TEXT):
+    if strange := sorted(name for name in unlisted if not TEXT_FILES.fullmatch(name)):
         raise ModelFolderRefusedError(f"The manifest does not list {', '.join(strange)}.")
     for name, expected in manifest.files.items():
         if sha256_of(directory / name) != expected:
@@ -182,7 +191,7 @@ def check_folder(directory: Path) -> Manifest:
 
 
 def check_entries(directory: Path) -> None:
-    """Refuse file kinds that can hold code, folders in folders, and links that leave.
+    """Refuse files that are not of our layout, folders in folders, and links that leave.
 
     Raises:
         ModelFolderRefusedError: naming the entry.
@@ -195,10 +204,10 @@ def check_entries(directory: Path) -> None:
             raise ModelFolderRefusedError(f"{entry.name} is a link that leaves the model folder.")
         if not entry.is_file():
             raise ModelFolderRefusedError(f"{entry.name} is not a plain file.")
-        if entry.suffix not in PLAIN_DATA | UNLISTED_TEXT:
+        if not any(p.fullmatch(entry.name) for p in (DATA_FILES, TEXT_FILES, MANIFEST_FILE)):
             raise ModelFolderRefusedError(
-                f"{entry.name} is of a kind that may run code when opened; only safetensors "
-                "weights, JSON and tokenizer files are read."
+                f"{entry.name} does not belong in a model folder. Pickles and programs may run "
+                "code when opened, so nothing unknown is opened."
             )
 
 
@@ -219,11 +228,3 @@ def refuse_code_keys(value: object, where: str) -> None:
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
-
-
-def _data_files(directory: Path) -> list[Path]:
-    return [
-        p
-        for p in sorted(directory.iterdir())
-        if p.suffix in PLAIN_DATA and p.name != MANIFEST and p.suffix not in UNLISTED_TEXT
-    ] + sorted(directory.glob("merges.txt"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.families.llava import LlavaFamily
-from inference.families.loading import expected_shapes, parse_config
+from inference.families.loading import config_as_dict, expected_shapes, known_keys, parse_config
 from inference.families.original import (
     CONTEXT,
     convert_clip_llava,
@@ -57,7 +57,6 @@ class Llava15(LlavaFamily):
         expect(config, "model_type", "llava", "llava_llama")
         if "text_config" in config:
             return _convert_hf(published, config)
-        expect(config, "mm_vision_tower", "openai/clip-vit-large-patch14-336")
         return convert_clip_llava(published, config, text_type="llama", template="vicuna_v1")
 
 
@@ -66,11 +65,11 @@ def _convert_hf(published: Published, config: Mapping[str, Any]) -> Converted:
     expect(text, "model_type", "llama", None)
     expect(config, "vision_feature_select_strategy", "default")
     sections = {
-        "text_config": text | {"model_type": "llama"},
-        "vision_config": vision | {"model_type": "clip_vision_model"},
+        "text_config": _known(text | {"model_type": "llama"}),
+        "vision_config": _known(vision | {"model_type": "clip_vision_model"}),
     }
-    parsed = parse_config({**config, **sections})
-    ours = parsed.to_dict()  # transformers' defaults for what the file leaves out
+    parsed = parse_config({**_known({**config, "model_type": "llava"}), **sections})
+    ours = config_as_dict(parsed)  # transformers' defaults for what the file leaves out
     tower = ours["vision_config"]
     image_tokens = (tower["image_size"] // tower["patch_size"]) ** 2
     ours["image_seq_length"] = image_tokens
@@ -96,6 +95,12 @@ def _convert_hf(published: Published, config: Mapping[str, Any]) -> Converted:
         },
         files=files,
     )
+
+
+def _known(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what other releases of transformers wrote and this one has no field for."""
+    kept = known_keys(section) | {"rope_theta", "rope_scaling"}
+    return {key: value for key, value in section.items() if key in kept}
 
 
 def _spelling(stored: Mapping[str, StoredTensor]) -> Names:

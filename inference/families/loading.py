@@ -6,12 +6,14 @@ read, so that a folder is refused in a second and not after minutes of loading.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     BitsAndBytesConfig,
     LlavaConfig,
@@ -36,6 +38,18 @@ TOWERS = frozenset(
     }
 )
 DECODERS = frozenset({"llama", "mistral", "qwen2"})
+# What `to_dict` writes beside the fields, and the two sizes of MedM-VL's pooling connector.
+OTHER_KEYS = frozenset(
+    {
+        "_name_or_path",
+        "model_type",
+        "transformers_version",
+        "output_attentions",
+        "pooling_queries",
+        "pooling_heads",
+    }
+)
+MOST_LAYERS = 256  # a stop against configs made to fill memory before any tensor is looked at
 # Tower and projector are small and their errors reach every token; the head decides the words.
 NEVER_QUANTISED = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
 
@@ -56,6 +70,14 @@ def parse_config(raw: Mapping[str, Any]) -> LlavaConfig:
         raise ModelFolderRefusedError("config.json has a value that does not fit.") from error
 
 
+def config_as_dict(config: LlavaConfig) -> dict[str, Any]:
+    """Return what our folders keep of a config: every value, and no path of the machine."""
+    kept: dict[str, Any] = config.to_dict()
+    for section in (kept, kept["vision_config"], kept["text_config"]):
+        section.pop("_name_or_path", None)
+    return kept
+
+
 def build_model(
     directory: Path,
     manifest: Manifest,
@@ -71,7 +93,9 @@ def build_model(
         ModelFolderRefusedError: a tensor is missing, unexpected or mis-shaped; all are named up
             to a handful.
     """
-    config = parse_config(read_json(directory, "config.json"))
+    raw = read_json(directory, "config.json")
+    refuse_unknown_keys(raw)
+    config = parse_config(raw)
     compare_shapes(expected_shapes(config, model_class), stored_shapes(directory, manifest))
     kwargs: dict[str, Any] = {"output_loading_info": True}
     if quantize is not None:
@@ -150,11 +174,38 @@ def _section(raw: Mapping[str, Any], name: str, allowed: frozenset[str]) -> PreT
     if not isinstance(section, dict):
         raise ModelFolderRefusedError(f"config.json has no {name}.")
     _expect_type(section, allowed)
-    fields = {key: value for key, value in section.items() if key != "model_type"}
+    values = {key: value for key, value in section.items() if key != "model_type"}
     try:
-        return AutoConfig.for_model(section["model_type"], **fields)
+        config = AutoConfig.for_model(section["model_type"], **values)
     except Exception as error:  # validation by huggingface_hub raises many classes
         raise ModelFolderRefusedError(f"{name} has a value that does not fit.") from error
+    if getattr(config, "num_hidden_layers", 0) > MOST_LAYERS:
+        raise ModelFolderRefusedError(f"{name} asks for more layers than any model of ours has.")
+    return config
+
+
+def known_keys(section: Mapping[str, Any]) -> frozenset[str]:
+    """Return the keys that transformers knows for a section's model type, by its own fields."""
+    configs = CONFIG_MAPPING[section["model_type"]]
+    return frozenset(f.name for f in fields(configs)) | OTHER_KEYS
+
+
+def refuse_unknown_keys(raw: Mapping[str, Any]) -> None:
+    """Refuse a `config.json` of ours with a key that nothing of ours wrote.
+
+    Raises:
+        ModelFolderRefusedError: naming the keys.
+    """
+    for section, allowed in (
+        (raw, frozenset({"llava"})),
+        (raw.get("vision_config"), TOWERS),
+        (raw.get("text_config"), DECODERS),
+    ):
+        if not isinstance(section, dict):
+            raise ModelFolderRefusedError("config.json lacks one of its sections.")
+        _expect_type(section, allowed)
+        if unknown := section.keys() - known_keys(section):
+            raise ModelFolderRefusedError(f"config.json has unknown keys: {shorten(unknown)}.")
 
 
 def _expect_type(section: Mapping[str, Any], allowed: frozenset[str]) -> None:

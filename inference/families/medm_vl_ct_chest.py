@@ -5,11 +5,13 @@ queries then pool all 32 x 256 patch features into 256 positions. Prompt:
 `… USER: <image3d>\n{question} ASSISTANT:`, with -201 for the volume's place.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn import functional
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 from transformers.activations import ACT2FN
 
@@ -32,7 +34,11 @@ QUERY = "connector_image.query"
 
 
 class AttentionPooling(nn.Module):
-    """Learnt queries over the patches of all slices, then the two-layer projector."""
+    """Learnt queries over the patches of all slices, then the two-layer projector.
+
+    `attn` holds the parameters under PyTorch's names. The sum over 8192 patches is taken slice by
+    slice: done in one go, float32 loses a decimal digit against the original's values.
+    """
 
     def __init__(self, config: LlavaConfig) -> None:
         super().__init__()
@@ -45,11 +51,24 @@ class AttentionPooling(nn.Module):
         self.linear_2 = nn.Linear(hidden, hidden)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Pool [B, slices * patches, width] to [B, queries, hidden]."""
-        query = self.query.expand(features.shape[0], -1, -1)
-        pooled, _ = self.attn(query, features, features, need_weights=False)
-        projected: torch.Tensor = self.linear_2(self.act(self.linear_1(pooled)))
+        """Pool one volume: [slices, patches, width] to [queries, hidden]."""
+        weights = self.attn.in_proj_weight.chunk(3)
+        biases = self.attn.in_proj_bias.chunk(3)
+        query = self._heads(functional.linear(self.query, weights[0], biases[0]))
+        key = self._heads(functional.linear(features, weights[1], biases[1]))
+        value = self._heads(functional.linear(features, weights[2], biases[2]))
+        scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
+        # [slices, heads, queries, patches]: one distribution over the patches of all slices
+        flat = scores.permute(1, 2, 0, 3).flatten(2).softmax(-1, dtype=torch.float32)
+        by_slice = flat.reshape(*flat.shape[:2], features.shape[0], -1)
+        shares = by_slice.permute(2, 0, 1, 3).to(value.dtype)
+        pooled = (shares @ value).sum(0).transpose(0, 1).flatten(1)
+        projected: torch.Tensor = self.linear_2(self.act(self.linear_1(self.attn.out_proj(pooled))))
         return projected
+
+    def _heads(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., n, width] to [..., heads, n, width / heads]."""
+        return x.reshape(*x.shape[:-1], self.attn.num_heads, -1).transpose(-2, -3)
 
 
 class LlavaWithPooling(LlavaForConditionalGeneration):  # type: ignore[no-untyped-call]  # as transformers has it
@@ -80,10 +99,8 @@ class CtLoaded(LlavaLoaded):
     def image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Run tower and pooling on one prepared volume: [3, D, S, S] to [queries, hidden]."""
         slices = self.tower_features(pixel_values.movedim(1, 0))
-        projected: torch.Tensor = self.model.model.multi_modal_projector(
-            slices.reshape(1, -1, slices.shape[-1])
-        )
-        return projected[0]
+        projected: torch.Tensor = self.model.model.multi_modal_projector(slices)
+        return projected
 
 
 class MedMVLCtChest(LlavaFamily):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.errors import ModelFolderRefusedError
-from inference.families.loading import expected_shapes, parse_config
+from inference.families.loading import config_as_dict, expected_shapes, parse_config
 from inference.families.preparing import CLIP_MEAN, CLIP_STD, Fit, Preparation
 from inference.families.published import Converted, Published
 from inference.families.tensors import Names, StoredTensor, pick
@@ -188,7 +188,7 @@ def llava_config(
     The image token's id is one past the vocabulary: nothing ever looks it up, because image
     features are put in place of a placeholder that is no vocabulary entry.
     """
-    return {
+    raw = {
         "model_type": "llava",
         "architectures": ["LlavaForConditionalGeneration"],
         "text_config": dict(text),
@@ -201,6 +201,7 @@ def llava_config(
         "tie_word_embeddings": bool(text.get("tie_word_embeddings", False)),
         **more,
     }
+    return config_as_dict(parse_config(raw))
 
 
 def sentencepiece_files(published: Published) -> tuple[dict[str, bytes], dict[str, Any]]:

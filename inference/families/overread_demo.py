@@ -18,7 +18,9 @@ from transformers import LlavaForConditionalGeneration, PreTrainedConfig
 
 from inference.families.folder import Manifest, seal
 from inference.families.llava import LlavaFamily
+from inference.families.loading import config_as_dict
 from inference.families.preparing import Preparation
+from inference.families.published import dumps
 from inference.protocol import Decoding
 
 TEMPLATE = "overread_demo"
@@ -70,7 +72,7 @@ def write_model(
     if model.config.tie_word_embeddings:
         del tensors["lm_head.weight"]
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    model.config.to_json_file(directory / "config.json", use_diff=False)
+    (directory / "config.json").write_bytes(dumps(config_as_dict(model.config)))
     shutil.copyfile(tokenizer_json, directory / "tokenizer.json")
     return seal(
         directory,

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch.serialization import safe_globals
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import read_json, refuse_code_keys, sha256_of
@@ -36,7 +36,7 @@ class Discarded:
         """Take any state."""
 
 
-STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+STAND_INS: list[tuple[Callable[..., Any], str]] = [
     (Discarded, name)
     for name in (
         "numpy.core.multiarray.scalar",
@@ -109,7 +109,8 @@ class Published:
             raise ModelFolderRefusedError(f"The release lacks {name}.")
         if not _inside(found, self.source):
             raise ModelFolderRefusedError(f"{name} is a link that leaves the folder.")
-        self.hashes[self._label(name)] = sha256_of(found)
+        if (label := self._label(name)) not in self.hashes:
+            self.hashes[label] = sha256_of(found)
         return found
 
     def _label(self, name: str) -> str:
@@ -192,17 +193,27 @@ def load_pickle(path: Path) -> dict[str, Any]:
         ModelFolderRefusedError: it asks for anything else, or is damaged.
     """
     try:
-        with safe_globals(STAND_INS):
+        with safe_globals([*STAND_INS]):
             found = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except (UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
         raise ModelFolderRefusedError(
-            f"{path.name} is damaged, or holds more than tensors; it was not opened."
+            f"{path.name} is damaged, or holds more than tensors{_asked_for(path)}; nothing in it "
+            "was run."
         ) from error
     if not isinstance(found, dict):
         raise ModelFolderRefusedError(f"{path.name} does not hold named tensors.")
     return found
+
+
+def _asked_for(path: Path) -> str:
+    """Name what a pickle wanted to import, from its opcodes alone."""
+    try:
+        wanted = set(get_unsafe_globals_in_checkpoint(path)) - {name for _, name in STAND_INS}
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
+        return ""
+    return f" ({shorten(wanted)})" if wanted else ""
 
 
 def _inside(path: Path, root: Path) -> bool:

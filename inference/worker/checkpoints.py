@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
-from inference.families.folder import Manifest, check_folder, seal
+from inference.families.folder import Manifest, seal
 from inference.families.published import Converted, Published, dumps
 from inference.families.registry import find_family
 from inference.families.tensors import StoredTensor
@@ -59,7 +59,7 @@ def import_checkpoint(
         converted = family.convert(published)
         _write(converted, folder)
         entry = catalog()[family_id]
-        seal(
+        manifest = seal(
             folder,
             family=family_id,
             repository=entry.repository,
@@ -68,7 +68,6 @@ def import_checkpoint(
             settings=converted.settings,
             sources=published.hashes,
         )
-        manifest = check_folder(folder)
         if dst.exists():
             dst.rmdir()
         shutil.move(folder, dst)
@@ -88,7 +87,7 @@ def _write(converted: Converted, folder: Path) -> None:
             if len(shards) == 1
             else f"model-{number:05}-of-{len(shards):05}.safetensors"
         )
-        tensors = {key: tensor.read().clone().contiguous() for key, tensor in shard.items()}
+        tensors = {key: tensor.read().contiguous() for key, tensor in shard.items()}
         save_file(tensors, folder / name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(shard, name)
     if len(shards) > 1:
