@@ -27,10 +27,12 @@ class Frames:
         stored: (frames, rows, columns) uint8, uint16 or int16; or (frames, rows, columns, 3)
             uint8 RGB for colour.
         inverted: True for MONOCHROME1: low values are shown bright.
+        bits: BitsStored: how many bits of each value are used.
     """
 
     stored: NDArray[Any]
     inverted: bool
+    bits: int
 
     @property
     def samples(self) -> int:
@@ -77,8 +79,9 @@ def decode_frames(dataset: Dataset) -> Frames:
     colour = photometric not in GREY
     frames = pixels if pixels.ndim == 4 - (not colour) else pixels[np.newaxis]
     if colour:
-        return Frames(_high_byte(frames, dataset), inverted=False)
-    return Frames(_significant_bits(frames, dataset), inverted=photometric == "MONOCHROME1")
+        return Frames(_high_byte(frames, dataset), inverted=False, bits=8)
+    grey = _significant_bits(frames, dataset)
+    return Frames(grey, inverted=photometric == "MONOCHROME1", bits=int(dataset.BitsStored))
 
 
 def serve(

@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-SAME_DIRECTION: Final = 1e-3  # largest difference of a direction cosine within one stack
 SAME_PLACE_MM: Final = 1e-2
 SPACING_TOLERANCE: Final = 0.1  # of the median step
 
@@ -63,13 +62,6 @@ def is_direction_pair(orientation: Sequence[float]) -> bool:
     row, column = np.asarray(orientation[:3], float), np.asarray(orientation[3:], float)
     lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
     return bool(np.all(np.abs(lengths - 1) < 0.01) and abs(row @ column) < 0.01)
-
-
-def same_direction(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
-    """Tell whether two slices may lie in one stack."""
-    if one is None or other is None:
-        return one is other
-    return bool(np.allclose(one, other, atol=SAME_DIRECTION, rtol=0))
 
 
 def order_planes(planes: Sequence[Plane]) -> Stack:

@@ -1,0 +1,110 @@
+"""The decoding child: reads a file from its socket, answers with a clean one, knows no key.
+
+Started by `storage.intake.sandbox` with an empty environment and nothing open but that
+socket. It limits itself before the first file comes: address space, processor time, open
+files, no writing of files at all and, where the system lets it, no network.
+"""
+
+import ctypes
+import math
+import os
+import resource
+import socket
+import sys
+import warnings
+from typing import Any, Final
+
+from storage.errors import StorageError
+from storage.intake.compose import Rebuilt
+from storage.intake.limits import Limits
+from storage.intake.profile import profile
+from storage.intake.rebuild import Given, Wanted, rebuild
+from storage.intake.refusals import SENTENCES
+from storage.intake.scan import kind_of, scan_dicom
+from storage.intake.stills import rebuild_still
+from storage.intake.wire import receive, send
+
+_CLONE_NEWUSER: Final = 0x10000000
+_CLONE_NEWNET: Final = 0x40000000
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def main() -> None:
+    """Serve files until the parent closes the socket."""
+    limits = Limits()
+    warnings.simplefilter("ignore")  # they would quote the file
+    profile()
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        send(channel, {"enforced": confine(limits)})
+        while True:
+            try:
+                message, (data,) = receive(channel, most_bytes=limits.file_bytes)
+            except EOFError:
+                return
+            _allow_processor_time(int(message["cpu_seconds"]))
+            _serve(channel, data, limits)
+            del data
+
+
+def confine(limits: Limits) -> dict[str, bool]:
+    """Give up rights and return which limits hold here."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_rights = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    no_network = (
+        libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    )
+    for kind, most in (
+        (resource.RLIMIT_AS, limits.child_memory_bytes),
+        (resource.RLIMIT_NOFILE, limits.child_open_files),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+    return {"memory": True, "cpu": True, "files": True, "privileges": no_new_rights,
+            "network": no_network}  # fmt: skip
+
+
+def _allow_processor_time(seconds: int) -> None:
+    """Let this process use so many more seconds; beyond, the kernel ends it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _serve(channel: socket.socket, data: bytes, limits: Limits) -> None:
+    """Answer one file with what became of it."""
+
+    def ask(wanted: Wanted) -> Given:
+        question = {"uids": list(wanted.uids), "patient": wanted.patient,
+                    "study_date": wanted.study_date}  # fmt: skip
+        try:
+            send(channel, {"ask": question})
+            answer, _ = receive(channel, most_bytes=0)
+        except (OSError, EOFError):
+            os._exit(1)  # the parent is gone
+        return Given(answer["uids"], answer["patient"])
+
+    parts: tuple[bytes, ...] = ()
+
+    try:
+        kind = kind_of(data[:132])
+        if kind == "dicom":
+            rebuilt: Rebuilt = rebuild(data, scan_dicom(data, limits), ask)
+        else:
+            rebuilt = rebuild_still(data, kind, limits, ask)
+        answer: dict[str, Any] = {"facts": rebuilt.facts.as_json()}
+        parts = (rebuilt.dicom, rebuilt.pixels)
+    except StorageError as refusal:
+        answer = {"refused": refusal.code}
+    except MemoryError:
+        answer = {"refused": "too_many_pixels"}
+    except Exception:  # noqa: BLE001 - whatever foreign bytes provoke in a library is one refusal
+        answer = {"refused": "decode_failed"}
+    if answer.get("refused", "decode_failed") not in SENTENCES:
+        answer = {"refused": "decode_failed"}
+    send(channel, answer, *parts)
+
+
+if __name__ == "__main__":
+    main()

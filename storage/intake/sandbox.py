@@ -1,0 +1,243 @@
+"""Run decoders in limited child processes, a fresh set for every upload.
+
+A decoder that a hostile file has taken over could read the files that come after it. So the
+children of one upload serve that upload only, and one spare is kept warm so that the next
+upload need not wait for an interpreter. A child that dies costs its file a refusal and
+nothing else.
+
+What holds where: memory, processor time, open files and the ban on writing files hold on
+every Unix; the network is taken away by a network namespace where the kernel gives one to
+this user (`Sandbox.enforced` tells).
+"""
+
+import contextlib
+import logging
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from storage.errors import StorageError
+from storage.intake.limits import Limits
+from storage.intake.refusals import SENTENCES, RefusedFileError
+from storage.intake.wire import receive, send
+
+_ROOT: Final = Path(__file__).parents[2]
+_BOOT: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from storage.intake.child import main; main()"
+)
+_OVERHEAD: Final = 1024 * 1024  # a rebuilt header beside the pixels
+logger = logging.getLogger(__name__)
+
+
+class SandboxError(StorageError):
+    """No decoding child can be started on this machine."""
+
+    code = "sandbox_unavailable"
+
+    def __init__(self) -> None:
+        """Say whom to tell."""
+        super().__init__(
+            "Images cannot be opened safely on this server at the moment. Nothing was kept; "
+            "tell your administrator."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a child made of a file; `facts` are still to be checked."""
+
+    facts: object
+    dicom: bytes
+    pixels: bytes
+
+
+class Sandbox:
+    """Starts children and keeps at most `workers` of them busy in this process."""
+
+    def __init__(self, limits: Limits | None = None, *, workers: int = 2) -> None:
+        """Set limits; no child is started before the first upload or `warm`."""
+        self.limits = limits or Limits()
+        self.workers = workers
+        self._turns = threading.BoundedSemaphore(workers)
+        self._spares: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def warm(self) -> None:
+        """Start a spare child unless one waits; returns at once."""
+        if self._spares.empty():
+            self._spares.put(_Child(self.limits))
+
+    def enforced(self) -> dict[str, bool]:
+        """Return which limits hold on this machine, as a fresh child reports them."""
+        with self.crew() as crew:
+            return crew.enforced()
+
+    @contextlib.contextmanager
+    def crew(self) -> Iterator["Crew"]:
+        """Give one upload its own children, ended with it."""
+        crew = Crew(self)
+        try:
+            yield crew
+        finally:
+            crew.close()
+            self.warm()
+
+    def close(self) -> None:
+        """End the spare."""
+        while (child := self._spare()) is not None:
+            child.end()
+
+    def start(self) -> "_Child":
+        """Return a child, the spare where there is one."""
+        return self._spare() or _Child(self.limits)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until fewer than `workers` children are busy."""
+        with self._turns:
+            yield
+
+    def _spare(self) -> "_Child | None":
+        try:
+            return self._spares.get_nowait()
+        except queue.Empty:
+            return None
+
+
+class Crew:
+    """The children of one upload; safe to use from several threads."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        """Start nothing yet."""
+        self._sandbox = sandbox
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+
+    def rebuild(self, data: bytes, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
+        """Have one file rebuilt.
+
+        Args:
+            data: The file.
+            answer: Turns the child's question (`uids`, `patient`, `study_date`) into pseudonyms.
+
+        Raises:
+            RefusedFileError: the child's refusal, or `decode_failed` when it died or was late.
+            SandboxError: no child could be started.
+        """
+        with self._sandbox.turn():
+            child = self._take()
+            try:
+                reply = child.rebuild(data, answer)
+            except RefusedFileError as refusal:
+                self._give_back(child, usable=refusal.code != "decode_failed")
+                raise
+            except (OSError, EOFError):
+                self._give_back(child, usable=False)
+                logger.warning("intake.child_lost")
+                raise RefusedFileError("decode_failed") from None
+            except BaseException:
+                self._give_back(child, usable=False)
+                raise
+            self._give_back(child, usable=child.jobs < self._sandbox.limits.child_jobs)
+            return reply
+
+    def enforced(self) -> dict[str, bool]:
+        """Return what one of the children says of its limits."""
+        child = self._take()
+        try:
+            return child.greet()
+        finally:
+            self._give_back(child, usable=True)
+
+    def close(self) -> None:
+        """End all children of this upload."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().end()
+
+    def _take(self) -> "_Child":
+        """Return a child that answers: an idle one, the spare, or a new one."""
+        with contextlib.suppress(queue.Empty):
+            return self._idle.get_nowait()
+        for start in (self._sandbox.start, lambda: _Child(self._sandbox.limits)):
+            child = start()
+            try:
+                child.greet()
+            except (OSError, EOFError, RefusedFileError):
+                child.end()
+            else:
+                return child
+        logger.error("intake.sandbox_unavailable")
+        raise SandboxError
+
+    def _give_back(self, child: "_Child", *, usable: bool) -> None:
+        """Keep a healthy child for the next file, end any other."""
+        if usable:
+            self._idle.put(child)
+        else:
+            child.end()
+
+
+class _Child:
+    """One process and the socket to it."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start the process; it takes about half a second until it answers."""
+        self.jobs = 0
+        self._limits = limits
+        self._enforced: dict[str, bool] | None = None
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT), str(theirs.fileno())]
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # its words may quote the file
+                env={"OPENBLAS_NUM_THREADS": "1"},
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+            )
+
+    def greet(self) -> dict[str, bool]:
+        """Wait for the child's first message and return which limits it set."""
+        if self._enforced is None:
+            deadline = time.monotonic() + self._limits.child_wall_seconds
+            message, _ = receive(self._channel, most_bytes=0, deadline=deadline)
+            self._enforced = dict(message["enforced"])
+        return self._enforced
+
+    def rebuild(self, data: bytes, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
+        """Send a file, answer one question at most, return the result."""
+        self.jobs += 1
+        deadline = time.monotonic() + self._limits.child_wall_seconds
+        most = 2 * self._limits.decoded_bytes + self._limits.header_bytes + _OVERHEAD
+        job = {"cpu_seconds": self._limits.child_cpu_seconds}
+        send(self._channel, job, data, deadline=deadline)
+        message, parts = receive(self._channel, most_bytes=most, deadline=deadline)
+        if "ask" in message:
+            send(self._channel, answer(message["ask"]), deadline=deadline)
+            message, parts = receive(self._channel, most_bytes=most, deadline=deadline)
+        refused = message.get("refused")
+        if isinstance(refused, str) and refused in SENTENCES:
+            raise RefusedFileError(refused)
+        if len(parts) != 2 or "facts" not in message:
+            raise RefusedFileError("decode_failed")
+        return Reply(message["facts"], parts[0], parts[1])
+
+    def end(self) -> None:
+        """End the process whatever it is doing."""
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
