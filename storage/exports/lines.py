@@ -43,8 +43,11 @@ class Lines:
 def described(content: BinaryIO) -> dict[str, Any]:
     """Return sha256 and size in bytes of a whole file."""
     content.seek(0)
-    sha256 = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed wants readinto
-    return {"sha256": sha256, "bytes": content.tell()}
+    sha256, size = hashlib.sha256(), 0
+    while chunk := content.read(1 << 20):
+        sha256.update(chunk)
+        size += len(chunk)
+    return {"sha256": sha256.hexdigest(), "bytes": size}
 
 
 def line(value: Mapping[str, Any]) -> str:

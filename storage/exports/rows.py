@@ -1,7 +1,8 @@
 """One training row from one review, in each format; or the reason why there is none.
 
 An edit teaches by example and by preference, an acceptance and a rejection by their label; an
-abstention, a teaching read and a superseded revision teach nothing.
+abstention, a teaching read and a superseded revision teach nothing. Nor does a draft of which
+a safety rule withheld a part: nobody judged what the model really said.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ class Skipped(StrEnum):
     OTHER_VERDICT = "verdict_not_used_by_this_format"
     UNCHANGED = "chosen_equals_rejected"
     NO_TEXT = "no_text"
+    WITHHELD = "part_of_draft_withheld"
     SEVERAL_IMAGES = "several_images"
     BROKEN_TURNS = "turns_do_not_alternate"
 
@@ -47,6 +49,7 @@ def training_row(format_: ExportFormat, reading: Reading) -> Row | Skipped:
         (Skipped.NOT_ADMITTED, reading.case.state is not CaseState.ADMITTED),
         (Skipped.TEACHING, reading.collection.protocol is Protocol.TEACHING),
         (Skipped.ABSTAINED, review.verdict is Verdict.ABSTAIN),
+        (Skipped.WITHHELD, folded(draft.raw_text) != folded(draft.shown_text)),
         (Skipped.BROKEN_TURNS, not _alternate(draft.messages)),
     ):
         if applies:

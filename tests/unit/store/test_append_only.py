@@ -28,13 +28,14 @@ TABLES = [
 def filled(store: Store, tmp_path: Path) -> Store:
     """Put one row into every append-only table."""
     world = World.at(tmp_path, store)
-    reader = world.person()
-    case = world.case(world.collection(), reader)
-    world.attestation(case, reader)
-    world.own_read(case, reader)
-    review = world.review(world.draft(case, reader), reader)
-    world.mark(review)
-    world.region(review, world.image_of(case))
+    with world.at_once():
+        reader = world.person()
+        case = world.case(world.collection(), reader)
+        world.attestation(case, reader)
+        world.own_read(case, reader)
+        review = world.review(world.draft(case, reader), reader)
+        world.mark(review)
+        world.region(review, world.image_of(case))
     with store.write() as session:
         audit.append_event(
             session,
