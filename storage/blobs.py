@@ -96,6 +96,10 @@ class BlobStore:
         """Tell whether there is a file for this address; its content is not checked."""
         return _is_address(address) and self._path(address).is_file()
 
+    def remove(self, address: str) -> None:
+        """Delete an object that no row names any more; one that is gone is no error."""
+        self._path(address).unlink(missing_ok=True)
+
     def addresses(self) -> Iterator[str]:
         """Yield the address of every object, in order."""
         for path in sorted(self.root.glob("??/??/*")):

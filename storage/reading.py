@@ -73,11 +73,3 @@ def progress(session: Session, person_id: UUID, case_id: UUID) -> dict[str, Any]
     """Return half-written work."""
     row = session.get(ReviewInProgress, (person_id, case_id))
     return None if row is None else row.content
-
-
-def forget_progress(session: Session, person_id: UUID, case_id: UUID) -> None:
-    """Drop half-written work, because it was submitted."""
-    row = session.get(ReviewInProgress, (person_id, case_id))
-    if row is not None:
-        session.delete(row)
-        session.flush()

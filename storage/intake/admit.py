@@ -43,6 +43,9 @@ class _Kept:
     sha256: str  # of the served pixels
 
 
+Kept = dict[str, dict[str, _Kept]]  # by study, then by content
+
+
 def admit(
     session: Session,
     blobs: Blobs,
@@ -70,15 +73,41 @@ def admit(
         TypeError: an item is not `Deidentified`.
         storage.errors.StorageFullError: no room for a blob.
     """
-    studies: dict[str, dict[str, _Kept]] = defaultdict(dict)
+    return admit_kept(
+        session, blobs, keep(blobs, items), collection_id=collection_id, uploaded_by=uploaded_by,
+        at=at,
+    )  # fmt: skip
+
+
+def keep(blobs: Blobs, items: Iterable[Deidentified]) -> Kept:
+    """Put objects into blobs as they come, for `admit_kept`: nobody waits for a transaction.
+
+    Raises:
+        TypeError: an item is not `Deidentified`.
+        storage.errors.StorageFullError: no room for a blob.
+    """
+    studies: Kept = defaultdict(dict)
     for item in items:
         if not isinstance(item, Deidentified):
             raise TypeError("only Deidentified values can be stored")
         study = studies[item.facts.study_key]
         if item.content_key not in study:
             study[item.content_key] = _keep(blobs, item)
+    return studies
+
+
+def admit_kept(
+    session: Session,
+    blobs: Blobs,
+    kept_studies: Kept,
+    *,
+    collection_id: UUID,
+    uploaded_by: UUID,
+    at: datetime,
+) -> list[Case]:
+    """Make cases of what `keep` returned, one a study, as `admit` does; the caller commits."""
     cases = []
-    for study_key, by_content in studies.items():
+    for study_key, by_content in kept_studies.items():
         kept = list(by_content.values())
         case = _earlier_case(session, collection_id, study_key, kept)
         if case is None:
