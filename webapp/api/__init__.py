@@ -1,1 +1,1 @@
-"""The HTTP API, `/api/v1`: what `design.md` calls the public surface, and nothing of the pages."""
+"""The HTTP API, `/api/v1`: what programs outside drive, and nothing of the pages."""

@@ -6,12 +6,11 @@ pages, API and command line.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 Key = Annotated[
     StrictStr, Field(description="The client's own; a repeat returns the first result.")
 ]
-Number = StrictFloat | StrictInt
 
 
 class Body(BaseModel):
@@ -52,19 +51,12 @@ class OwnReadBody(Body):
     confidence: StrictInt | None = None
 
 
-class WindowBody(Body):
-    """A display window, in the image's units."""
-
-    center: Number
-    width: Number
-
-
 class AskedImageBody(Body):
     """A frame to be sent with a question, as it is on screen."""
 
     image_id: StrictStr
     frame: StrictInt | None = None
-    window: WindowBody | None = None
+    window: Annotated[dict[str, Any] | None, Field(description="center, width")] = None
 
 
 class QuestionBody(Body):
@@ -82,7 +74,7 @@ class MarkBody(Body):
     """What a review says of one sentence."""
 
     index: StrictInt
-    ok: StrictBool
+    ok: StrictBool | None = None
     error: StrictStr | None = None
     subtype: StrictStr | None = None
     clinically_significant: StrictBool | None = None
@@ -98,7 +90,7 @@ class ReviewBody(Body):
     verdict: StrictStr | None = None
     final_text: StrictStr | None = None
     sentences: list[MarkBody] | None = None
-    missing: list[dict[str, Any]] | None = None
+    missing: list[dict[str, Any] | StrictStr] | None = None
     regions: list[dict[str, Any]] | None = None
     confidence: StrictInt | None = None
     comment: StrictStr | None = None

@@ -46,6 +46,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "question_in_progress": 409,
     "question_too_long": 422,
     "request_refused": 422,
+    "sandbox_unavailable": 503,
     "second_person_required": 403,
     "service_error": 500,
     "sign_in_failed": 401,

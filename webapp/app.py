@@ -1,0 +1,60 @@
+"""The web application: API, sign-in and pages, with the gate around all of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from webapp.api.asker import actor_of
+from webapp.api.problems import add_problem_handlers
+from webapp.api.router import api_router
+from webapp.auth.bodies import Limits
+from webapp.auth.doorway import Doorway
+from webapp.auth.gate import Gate
+from webapp.auth.page_routes import page_routes
+from webapp.auth.routes import API, API_ROUTES, DOORS, RouteTable
+from webapp.auth.sign_in import sign_in_routes
+from webapp.services.bundle import Services
+from webapp.settings import WebSettings
+from webapp.ui import PAGES, mount_pages
+
+STATIC: Final = Path(__file__).parent / "static"
+ROUTES: Final = RouteTable.of(
+    API_ROUTES, DOORS, page_routes("", ["/", *(path for _, path, _ in PAGES)])
+)
+
+
+def create_app(settings: WebSettings, services: Services) -> Gate:
+    """Build the application; nothing of it can be reached but through the returned gate.
+
+    The services are closed when the application shuts down.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    app = FastAPI(
+        title="Overread",
+        description="A laboratory, not a medical device: every model output is a draft.",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    doorway = Doorway(None if settings.public_url is None else str(settings.public_url))
+    add_problem_handlers(app)
+    app.include_router(api_router(services, settings.data_dir))
+    app.router.routes.extend(sign_in_routes(services.accounts, doorway))
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return Gate(
+        app=mount_pages(app, services, actor_of),
+        table=ROUTES,
+        doorkeeper=services.accounts,
+        doorway=doorway,
+        limits=Limits(upload=settings.max_upload_bytes),
+    )

@@ -1,0 +1,191 @@
+"""`overread check`: is this installation safe and whole? Exit code 0 only when it is."""
+
+import argparse
+import ipaddress
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from inference.catalog import catalog
+from inference.errors import ModelFolderRefusedError
+from inference.families.folder import check_folder
+from storage.accounts import first_admin
+from storage.engine import PRAGMAS, Store
+from storage.errors import StorageError
+from storage.keys import Keys
+from storage.migrations import is_current
+from webapp.app import STATIC
+from webapp.cli.context import Context
+from webapp.cli.parsing import Parsers
+from webapp.cli.workers import worker_state
+from webapp.settings import WebSettings
+
+State = Literal["ok", "note", "problem"]
+
+LEAST_FREE_GB: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found; a note is worth reading and no reason to fail."""
+
+    name: str
+    state: State
+    detail: str
+
+
+Look = Callable[[WebSettings], Iterator[Finding]]
+
+
+def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "check", parents=[common], help="is this installation safe and whole?"
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(context: Context) -> int:
+    findings = [finding for look in LOOKS for finding in look(context.settings)]
+    table = [(finding.state, finding.name, finding.detail) for finding in findings]
+    context.output.rows(findings, table, "")
+    problems = sum(finding.state == "problem" for finding in findings)
+    context.output.note(f"{problems} problems." if problems != 1 else "1 problem.")
+    return 1 if problems else 0
+
+
+def _address(settings: WebSettings) -> Iterator[Finding]:
+    if settings.public_url is not None:
+        yield Finding("address", "ok", f"{settings.public_url} (https ends at your proxy)")
+    elif _is_loopback(settings.host):
+        yield Finding("address", "ok", f"{settings.host}, this machine only")
+    else:
+        yield Finding(
+            "address",
+            "problem",
+            f"{settings.host} can be reached from elsewhere; put a TLS proxy before it and set "
+            "OVERREAD_PUBLIC_URL",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _data_dir(settings: WebSettings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        yield Finding("data folder", "problem", f"{folder} does not exist; run `overread init`")
+        return
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        yield Finding("data folder", "problem", f"{folder} has mode {mode:04o}; chmod 700 it")
+    else:
+        yield Finding("data folder", "ok", f"{folder}, mode {mode:04o}")
+    free = shutil.disk_usage(folder).free / 1e9
+    enough = free >= LEAST_FREE_GB
+    yield Finding("free space", "ok" if enough else "problem", f"{free:.1f} GB")
+
+
+def _keys(settings: WebSettings) -> Iterator[Finding]:
+    try:
+        Keys.load(settings.key_file)
+    except StorageError as refusal:
+        yield Finding("keys", "problem", str(refusal))
+    else:
+        yield Finding("keys", "ok", f"{settings.key_file.name}, mode 0600; is it in your backup?")
+
+
+def _database(settings: WebSettings) -> Iterator[Finding]:
+    if settings.database_url is None and not settings.data_dir.is_dir():
+        return
+    try:
+        store = Store.open(settings.database, migrate=False)
+        with store.read() as session:  # SQLite's settings are asserted on every connection
+            current = is_current(store.engine)
+            admin = first_admin(session) if current else None
+        kind = store.engine.dialect.name
+        store.close()
+    except StorageError as refusal:
+        yield Finding("database", "problem", str(refusal))
+        return
+    if not current:
+        yield Finding("database", "problem", "the schema is not the newest; run `overread init`")
+        return
+    settings_read = ", ".join(f"{name}={value}" for name, value in PRAGMAS.items())
+    detail = f"sqlite, newest schema, {settings_read}" if kind == "sqlite" else f"{kind}, newest"
+    yield Finding("database", "ok", detail)
+    if admin is None:
+        yield Finding("first account", "problem", "there is none; run `overread init`")
+    elif admin.must_change_password:
+        yield Finding("first account", "note", f"{admin.name} still has its one-time password")
+    else:
+        yield Finding("first account", "ok", admin.name)
+
+
+def _blobs(settings: WebSettings) -> Iterator[Finding]:
+    folder = settings.blob_dir
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"overread")
+    except OSError as error:
+        yield Finding("image store", "problem", f"{folder} cannot be written: {error.strerror}")
+    else:
+        yield Finding("image store", "ok", "can be written; everything in it is encrypted")
+
+
+def _viewer(_settings: WebSettings) -> Iterator[Finding]:
+    built = STATIC / "viewer" / "viewer.js"
+    if built.is_file():
+        yield Finding("viewer", "ok", f"{built.stat().st_size / 1e6:.1f} MB")
+    else:
+        yield Finding("viewer", "problem", "its build is missing; run `make viewer`")
+
+
+def _weights(settings: WebSettings) -> Iterator[Finding]:
+    if settings.worker_url is not None:
+        return
+    entry = catalog().get(settings.model)
+    folder = Path(settings.model) if entry is None else entry.packaged_folder
+    if folder is None:
+        yield Finding(
+            "weights", "problem", f"{settings.model} comes as a folder; set OVERREAD_MODEL to it"
+        )
+        return
+    try:
+        manifest = check_folder(folder)
+    except ModelFolderRefusedError as refusal:
+        yield Finding("weights", "problem", str(refusal))
+    else:
+        yield Finding("weights", "ok", f"{manifest.family}, sha256 {manifest.weights_sha256[:16]}")
+
+
+def _worker(settings: WebSettings) -> Iterator[Finding]:
+    health = worker_state(settings)
+    if health is None:
+        yield Finding("worker", "note", "not running; `overread serve` starts it")
+    elif health.state == "ready":
+        yield Finding("worker", "ok", "answers")
+    elif health.state == "loading":
+        yield Finding("worker", "note", "is loading its model")
+    else:
+        yield Finding("worker", "problem", f"{health.state} {health.reason}".strip())
+
+
+LOOKS: Final[tuple[Look, ...]] = (
+    _address,
+    _data_dir,
+    _keys,
+    _database,
+    _blobs,
+    _viewer,
+    _weights,
+    _worker,
+)

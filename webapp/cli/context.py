@@ -1,0 +1,49 @@
+"""What every command works on: the settings, the data folder, and who acts."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from webapp.cli.output import CommandError, Output
+from webapp.services.actor import Actor
+from webapp.services.bundle import Services, build_services
+from webapp.settings import WebSettings
+
+OPERATOR: Final = "admin"  # the first account's name unless another one is given
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One invocation of the command line."""
+
+    settings: WebSettings
+    arguments: Namespace
+    output: Output
+
+    @contextmanager
+    def services(self) -> Iterator[tuple[Services, Actor]]:
+        """Yield the use cases of this installation and its operator, the first administrator.
+
+        Raises:
+            CommandError: `overread init` was never run here.
+        """
+        self.require_installation()
+        services = build_services(self.settings)
+        try:
+            yield services, services.accounts.operator()
+        finally:
+            services.close()
+
+    def require_installation(self) -> None:
+        """Refuse to work in a folder that was never set up.
+
+        Raises:
+            CommandError: there are no keys in the data folder.
+        """
+        if not self.settings.key_file.is_file():
+            raise CommandError(
+                f"There is no installation in {self.settings.data_dir}. Run `overread init` "
+                "first, or set OVERREAD_DATA_DIR to where it is."
+            )

@@ -1,0 +1,40 @@
+"""`overread ingest`: bring files in, one JSON line for each, while a person sees how far it is."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from webapp.cli.context import Context
+from webapp.cli.output import CommandError, as_json
+from webapp.cli.parsing import Parsers
+
+
+def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "ingest",
+        parents=[common],
+        help="bring files, folders or zips in; prints one JSON line a file",
+    )
+    command.add_argument("paths", metavar="PATH", nargs="+", type=Path)
+    command.add_argument("--collection", required=True, metavar="NAME")
+    command.set_defaults(run=_run)
+
+
+def _run(context: Context) -> int:
+    given, output = context.arguments, context.output
+    if missing := [str(path) for path in given.paths if not path.exists()]:
+        raise CommandError(f"{missing[0]} does not exist.")
+    output.note("Removing identity and checking every file …")
+    outcomes: Counter[str] = Counter()
+    with context.services() as (services, operator):
+        names = [str(path) for path in given.paths]
+        for outcome in services.studies.receive(operator, given.paths, given.collection, names):
+            outcomes[outcome.outcome] += 1
+            output.line(as_json(outcome))
+    output.note(
+        f"{outcomes['admitted']} admitted, {outcomes['held']} held, {outcomes['refused']} refused."
+    )
+    if outcomes["held"]:
+        output.note("Held ones wait until a person has looked at their pixels, in the worklist.")
+    return 1 if outcomes["refused"] else 0

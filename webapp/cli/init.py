@@ -1,0 +1,109 @@
+"""`overread init`: data folder, keys, database, first account; whatever is there stays."""
+
+import argparse
+import stat
+
+from storage.accounts import first_admin
+from storage.engine import Store
+from storage.keys import Keys
+from webapp.cli.context import OPERATOR, Context
+from webapp.cli.output import CommandError
+from webapp.cli.parsing import Parsers, password_from_stdin
+from webapp.cli.samples import bring_samples
+from webapp.services.bundle import build_services
+from webapp.services.views import AddedPerson
+from webapp.settings import WebSettings
+
+
+def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "init", parents=[common], help="data folder, keys, database, first account; safe to repeat"
+    )
+    command.add_argument("--admin", default=OPERATOR, metavar="NAME", help="the first account")
+    command.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read its password from standard input; without it a one-time one is printed",
+    )
+    command.add_argument("--samples", action="store_true", help="bring sample studies in")
+    command.set_defaults(run=_run)
+
+
+def _run(context: Context) -> int:
+    given = context.arguments
+    password = password_from_stdin() if given.password_stdin else None
+    account = set_up(context.settings, given.admin, password)
+    shown: dict[str, object] = {
+        "id": account.person.id,
+        "admin": account.person.name,
+        "one_time_password": account.one_time_password,
+        "data_dir": context.settings.data_dir,
+    }
+    failed = False
+    if given.samples:
+        with context.services() as (services, operator):
+            outcomes = bring_samples(services, operator, context.output.note)
+        shown["samples"] = outcomes
+        failed = bool(outcomes["refused"])
+    context.output.result(shown, described(context.settings, account))
+    return 1 if failed else 0
+
+
+def set_up(settings: WebSettings, admin: str, password: str | None) -> AddedPerson:
+    """Make what is missing of an installation and return its first account.
+
+    Raises:
+        CommandError: the folder cannot be used, or its keys are gone while its data are not.
+    """
+    _private_folder(settings)
+    store = Store.open(settings.database)
+    try:
+        if not settings.key_file.exists():
+            with store.read() as session:
+                if first_admin(session) is not None:
+                    raise CommandError(
+                        f"The keys of this installation are missing. Restore {settings.key_file} "
+                        "from your backup; without it nothing stored here can be read."
+                    )
+            Keys.create(settings.key_file)
+    finally:
+        store.close()
+    services = build_services(settings)
+    try:
+        return services.accounts.first_account(admin, password)
+    finally:
+        services.close()
+
+
+def described(settings: WebSettings, account: AddedPerson) -> str:
+    """Return what a person needs to know now."""
+    lines = [
+        f"Data folder:    {settings.data_dir}",
+        "                Back up keys.json in it: without it nothing stored here can be read.",
+        f"First account:  {account.person.name}",
+    ]
+    if account.one_time_password is not None:
+        lines += [
+            f"One-time password, to be replaced at the first sign-in:  {account.one_time_password}"
+        ]
+    elif account.person.must_change_password:
+        lines += [
+            "                Its one-time password was printed when it was made. If it is lost:",
+            "                overread users add NAME --role admin",
+        ]
+    return "\n".join(lines)
+
+
+def _private_folder(settings: WebSettings) -> None:
+    folder = settings.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        inside = any(folder.iterdir())
+        if inside and not (settings.key_file.exists() or (folder / "overread.db").exists()):
+            raise CommandError(f"{folder} holds other things. Choose an empty folder or a new one.")
+        if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            folder.chmod(0o700)
+        settings.blob_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be used: {error.strerror}.") from None

@@ -1,0 +1,113 @@
+"""All use cases of one installation, put together once and passed to whoever calls them."""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from inference.errors import WorkerUnavailableError
+from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
+from storage.blobs import BlobStore
+from storage.clock import utc_now
+from storage.engine import Store
+from storage.intake.sandbox import Sandbox
+from storage.keys import Keys
+from webapp.services.accounts import Accounts
+from webapp.services.asking import Asking
+from webapp.services.collections import Collections
+from webapp.services.exporting import Exporting
+from webapp.services.images import Images
+from webapp.services.passwords import Passwords
+from webapp.services.reading import Reading
+from webapp.services.reviewing import Reviewing
+from webapp.services.serving import Serving, WorkerPort
+from webapp.services.studies import Studies
+from webapp.services.worklist import Worklist
+from webapp.settings import WebSettings
+
+
+class NoWorker:
+    """For commands that ask no model."""
+
+    async def stream(self, _ask: Ask) -> AsyncGenerator[Token | Finished, None]:
+        """Refuse."""
+        for refusal in (WorkerUnavailableError(),):
+            raise refusal
+        yield Token("")
+
+    async def models(self) -> list[ServedModel]:
+        """Refuse."""
+        raise WorkerUnavailableError
+
+    async def health(self) -> WorkerHealth:
+        """Say that there is none."""
+        return WorkerHealth("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One object for each part of what people do; `close` when done."""
+
+    store: Store
+    sandbox: Sandbox
+    accounts: Accounts
+    collections: Collections
+    studies: Studies
+    worklist: Worklist
+    images: Images
+    reading: Reading
+    asking: Asking
+    reviewing: Reviewing
+    exporting: Exporting
+    serving: Serving
+
+    def close(self) -> None:
+        """Close the database and end the decoding children."""
+        self.sandbox.close()
+        self.store.close()
+
+
+def build_services(
+    settings: WebSettings,
+    worker: WorkerPort | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    passwords: Passwords | None = None,
+) -> Services:
+    """Open an installation: its keys, its database, its blobs.
+
+    Args:
+        settings: Where they are, and how long sessions last.
+        worker: Who answers questions; without one, questions are refused.
+        now: The clock.
+        passwords: How passwords are hashed; tests pass a cheaper way.
+
+    Raises:
+        KeyFileError: the keys are missing or not private.
+        StoreVersionError: the database is from a newer release.
+        StoreBusyError: the database cannot be reached.
+    """
+    keys = Keys.load(settings.key_file)
+    blobs = BlobStore(settings.blob_dir, keys)
+    store = Store.open(settings.database)
+    port = worker or NoWorker()
+    sandbox = Sandbox()
+    return Services(
+        store=store,
+        sandbox=sandbox,
+        accounts=Accounts(
+            store,
+            now,
+            passwords or Passwords(),
+            session_idle=timedelta(minutes=settings.session_idle_minutes),
+            session_length=timedelta(hours=settings.session_hours),
+        ),
+        collections=Collections(store, now),
+        studies=Studies(store, blobs, keys, now, sandbox),
+        worklist=Worklist(store, now),
+        images=Images(store, blobs, now),
+        reading=Reading(store, now),
+        asking=Asking(store, blobs, now, port),
+        reviewing=Reviewing(store, now),
+        exporting=Exporting(store, blobs, keys, now),
+        serving=Serving(store, blobs, port, now),
+    )
