@@ -6,6 +6,7 @@ from typing import Final
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.components import Navbar
 from starlette.requests import Request
 from starlette.routing import Mount
 
@@ -35,11 +36,11 @@ def build_pages(services: Services, actor_of: Callable[[Request], Actor]) -> gr.
     """Build every page over the given use cases."""
     pages = gr.Blocks(title="Overread", analytics_enabled=False, fill_width=True)
     with pages:
-        gr.Navbar(main_page_name="Worklist")
+        Navbar(main_page_name="Worklist")
         build_worklist_page(pages, services, actor_of)
     for name, path, build in PAGES:
         with pages.route(name, path) as page:
-            gr.Navbar(main_page_name="Worklist")
+            Navbar(main_page_name="Worklist")
             build(page, services, actor_of)
     pages.queue(default_concurrency_limit=16)
     return pages
@@ -59,7 +60,7 @@ def mount_pages(app: FastAPI, services: Services, actor_of: Callable[[Request], 
             return None
 
     pages = build_pages(services, actor_of)
-    mounted = gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app,
         pages,
         path="/",
@@ -86,6 +87,6 @@ def mount_pages(app: FastAPI, services: Services, actor_of: Callable[[Request], 
         head=SCRIPTS,
     )
     pages.has_launched = True
-    mount = next(route for route in mounted.routes if isinstance(route, Mount) and not route.path)
+    mount = next(route for route in app.routes if isinstance(route, Mount) and not route.path)
     mount.app = InlineScripts(mount.app)
-    return mounted
+    return app

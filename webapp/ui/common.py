@@ -12,7 +12,7 @@ from starlette.requests import Request
 from inference.errors import InferenceError
 from storage.errors import StorageError
 from webapp.services.actor import Actor
-from webapp.services.errors import ServiceError
+from webapp.services.errors import NotSignedInError, ServiceError
 from webapp.ui import words
 
 P = ParamSpec("P")
@@ -45,6 +45,8 @@ def plainly(handler: Callable[P, R]) -> Callable[P, R]:
 
 def asker(actor_of: ActorOf, request: gr.Request) -> Actor:
     """Return who sent this event, from the request itself and never from the page."""
+    if request.request is None:  # an event that no browser sent
+        raise NotSignedInError
     return actor_of(request.request)
 
 

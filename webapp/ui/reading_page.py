@@ -14,7 +14,7 @@ import gradio as gr
 from storage.vocabulary import Attestation, CaseState, Verdict
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
-from webapp.services.reviewing import ReviewInput
+from webapp.services.judging import ReviewInput
 from webapp.services.views import CaseView, DoneEvent, DraftView, TokenEvent
 from webapp.ui import reading_view as view
 from webapp.ui import words
@@ -22,6 +22,7 @@ from webapp.ui.common import QUIET, REFUSALS, ActorOf, as_text, asker, plainly, 
 from webapp.ui.reading_parts import Controls, Parts, lay_out
 
 WAIT_FOR_STOPPED_DRAFT_S = 3.0
+STOPPED_DRAFT_POLL_S = 0.25
 DEMO_MODEL = "overread-demo"
 
 
@@ -66,7 +67,7 @@ def _wire_own_read(handlers: "Handlers", parts: Parts, controls: Controls) -> No
 def _wire_asking(handlers: "Handlers", parts: Parts, controls: Controls) -> None:
     inputs = [parts.case_id, parts.question, parts.model, controls.viewer_out]
     outputs = [parts.chat, parts.question, controls.ask, controls.stop]
-    running = []
+    running: list[Any] = []
     for start in (controls.ask.click, parts.question.submit):
         asked = start(handlers.ask, inputs, outputs, concurrency_limit=None, **QUIET)
         asked.then(handlers.refresh, parts.case_id, parts.all_parts(), **QUIET)
@@ -111,11 +112,19 @@ def _wire_review(handlers: "Handlers", parts: Parts, controls: Controls) -> None
 
 
 def _wire_saving(handlers: "Handlers", parts: Parts, controls: Controls) -> None:
-    fields = [parts.own_text, parts.confidence, parts.question, parts.correction]
-    inputs = [parts.case_id, parts.draft_id, *fields, parts.comment, controls.viewer_out]
-    for changed in (*fields, parts.comment):
-        changed.input(handlers.save, inputs, None, trigger_mode="always_last", **QUIET)
-    controls.viewer_out.input(handlers.save, inputs, None, trigger_mode="always_last", **QUIET)
+    typed = (parts.own_text, parts.question, parts.correction, parts.comment, controls.viewer_out)
+    inputs = [
+        parts.case_id,
+        parts.draft_id,
+        parts.own_text,
+        parts.confidence,
+        parts.question,
+        parts.correction,
+        parts.comment,
+        controls.viewer_out,
+    ]
+    for changed in (*(field.input for field in typed), parts.confidence.input):
+        changed(handlers.save, inputs, None, trigger_mode="always_last", **QUIET)
 
 
 class Handlers:
@@ -163,7 +172,8 @@ class Handlers:
         @plainly
         def attest(case_id: str, viewer_out: str, request: gr.Request) -> list[Any]:
             regions = view.OnScreen.read(viewer_out).regions
-            masks = regions if decision is Attestation.MASK else []
+            boxes = [{key: region[key] for key in ("image_id", "coords")} for region in regions]
+            masks = boxes if decision is Attestation.MASK else []
             if decision is Attestation.MASK and not masks:
                 raise gr.Error(words.NO_RECTANGLES, print_exception=False)
             self.services.studies.attest(
@@ -239,11 +249,11 @@ class Handlers:
     async def stopped(self, case_id: str, request: gr.Request) -> list[Any]:
         """Show the conversation once the stopped draft is stored."""
         actor = asker(self.actor_of, request)
-        for _ in range(int(WAIT_FOR_STOPPED_DRAFT_S / 0.1)):
+        for _ in range(int(WAIT_FOR_STOPPED_DRAFT_S / STOPPED_DRAFT_POLL_S)):
             case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
             if not case.messages or case.messages[-1].draft is not None:
                 break
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(STOPPED_DRAFT_POLL_S)
         shown = await asyncio.to_thread(self._shown, UUID(case_id), request, None)
         return [*shown, gr.update(interactive=True), gr.update(interactive=False)]
 

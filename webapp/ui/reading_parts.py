@@ -1,14 +1,14 @@
 """The reading page's components, named, in the order a reader meets them."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 
 from webapp.ui import words
 from webapp.ui.common import strip
 
-HIDDEN = "hidden"
+HIDDEN: Final = "hidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,24 @@ def lay_out() -> tuple[Parts, Controls]:
         review_group,
         *review,
     )
+    clean, mask, refuse = decisions
+    accept, save, reject, abstain = buttons
     controls = Controls(
-        viewer_out, goto, *decisions, normal, commit, quick, ask, stop, *buttons, next_case
+        viewer_out=viewer_out,
+        goto=goto,
+        clean=clean,
+        mask=mask,
+        refuse=refuse,
+        normal=normal,
+        commit=commit,
+        quick=quick,
+        ask=ask,
+        stop=stop,
+        accept=accept,
+        save=save,
+        reject=reject,
+        abstain=abstain,
+        next_case=next_case,
     )
     return parts, controls
 
@@ -157,7 +173,9 @@ def _own_read() -> tuple[gr.Group, gr.Textbox, gr.Radio, gr.Button, gr.Button, g
     return group, text, confidence, normal, commit, shown
 
 
-def _review() -> tuple[gr.Group, tuple[Any, ...], tuple[gr.Button, ...]]:
+def _review() -> tuple[
+    gr.Group, tuple[Any, ...], tuple[gr.Button, gr.Button, gr.Button, gr.Button]
+]:
     with gr.Group(visible=False) as group:
         gr.Markdown("### 3 · Review the draft", elem_classes="step")
         which = gr.Radio([], label=words.REVIEW_WHICH, visible=False)

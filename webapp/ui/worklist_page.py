@@ -45,7 +45,7 @@ def build_worklist_page(page: gr.Blocks, services: Services, actor_of: ActorOf) 
     def collections(request: gr.Request) -> dict[str, object]:
         found = services.collections.list(asker(actor_of, request))
         choices = [(words.ALL_COLLECTIONS, ALL), *((c.name, c.name) for c in found)]
-        return gr.update(choices=choices, value=ALL)  # type: ignore[no-any-return]  # untyped
+        return gr.update(choices=choices, value=ALL)
 
     @plainly
     def take_next(collection: str, request: gr.Request) -> str:
