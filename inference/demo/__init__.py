@@ -1,0 +1,1 @@
+"""The embedded demonstration model: its weights, its card, and the scripts that made it."""
