@@ -27,6 +27,7 @@ class Action(StrEnum):
     SAVE_PROGRESS = "progress.saved"
     OPEN_PROGRESS = "progress.opened"
     ASK = "question.asked"
+    STORE_DRAFT = "draft.stored"
     OPEN_DRAFT = "draft.opened"
     REVIEW = "review.submitted"
     OPEN_REVIEWS = "reviews.opened"
@@ -71,6 +72,7 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.SAVE_PROGRESS: Rule(TRAINEES_UP, "save half-written work", "nothing may be lost"),
     Action.OPEN_PROGRESS: Rule(TRAINEES_UP, "open half-written work", "nothing may be lost"),
     Action.ASK: Rule(TRAINEES_UP, "ask the model", "everybody reads with the model"),
+    Action.STORE_DRAFT: Rule(TRAINEES_UP, "get drafts", "whoever may ask gets the answer"),
     Action.OPEN_DRAFT: Rule(TRAINEES_UP, "open drafts", "everybody sees own drafts"),
     Action.REVIEW: Rule(
         TRAINEES_UP, "review drafts here", "a trainee only where nothing is learnt from it"

@@ -13,7 +13,7 @@ from storage.reading import own_read_by_key, own_read_of, progress, save_progres
 from storage.tables import OwnRead
 from storage.vocabulary import FindingState, Side
 from webapp.services import inputs
-from webapp.services.access import readable_case
+from webapp.services.access import known_case, readable_case
 from webapp.services.actor import Actor
 from webapp.services.policy import Action
 from webapp.services.present import own_read_view
@@ -97,7 +97,7 @@ class Reading:
             InvalidRequestError: not a JSON object, too large, or not storable.
         """
         with use_case(self, actor, Action.SAVE_PROGRESS, ("case", case_id)) as work:
-            readable_case(work.session, work.actor, case_id)
+            known_case(work.session, work.actor, case_id)
             save_progress(
                 work.session,
                 person_id=work.actor.id,
@@ -113,7 +113,7 @@ class Reading:
             NotFoundError: there is no such case, or it is not the actor's.
         """
         with use_case(self, actor, Action.OPEN_PROGRESS, ("case", case_id)) as work:
-            readable_case(work.session, work.actor, case_id)
+            known_case(work.session, work.actor, case_id)
             return progress(work.session, work.actor.id, case_id)
 
 

@@ -1,0 +1,326 @@
+"""Use cases of the study door: bring files in, decide about held pixels, write a study out."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlmodel import Session, select
+
+from storage.blobs import BlobStore
+from storage.cases import images_of, instances_of
+from storage.collections import collection_named
+from storage.engine import Store
+from storage.errors import IdempotencyConflictError
+from storage.exports.sinks import folder_export
+from storage.intake.admit import admit_kept, keep
+from storage.intake.attest import admit_held, refuse_held
+from storage.intake.deidentify import Deidentified
+from storage.intake.door import FileResult, receive
+from storage.intake.mask import Box
+from storage.intake.sandbox import Sandbox
+from storage.keys import Keys
+from storage.tables import Attestation, Case, Collection, Image
+from storage.vocabulary import Attestation as Decision
+from storage.vocabulary import CaseState
+from webapp.services import inputs
+from webapp.services.access import collection_open_to, known_case, readable_case
+from webapp.services.actor import Actor
+from webapp.services.collections import DEFAULT_PROTOCOL, collection_name, make_collection
+from webapp.services.errors import (
+    CaseRefusedError,
+    InvalidRequestError,
+    NotHeldError,
+    SecondPersonRequiredError,
+)
+from webapp.services.pictures import checked_window, png
+from webapp.services.policy import Action
+from webapp.services.views import CaseView, FileOutcomeView
+from webapp.services.work import REFUSALS, Work, authorised, record, use_case
+from webapp.services.worklist import opened
+
+logger = logging.getLogger(__name__)
+
+MAX_MASKS: Final = 100
+MASK_FIELDS: Final = frozenset(
+    {"id", "type", "space", "image_id", "coords", "frames", "frame", "label", "sentence"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """Studies on their way in and out."""
+
+    store: Store
+    blobs: BlobStore
+    keys: Keys
+    now: Callable[[], datetime]
+    sandbox: Sandbox
+    second_person_attests: bool = False  # whoever uploaded a study may not attest it
+
+    def receive(
+        self,
+        actor: Actor | None,
+        paths: Sequence[Path],
+        collection: str,
+        names: Sequence[str] | None = None,
+    ) -> Iterator[FileOutcomeView]:
+        """Take files in: decode and de-identify them, then store what may be, in one go.
+
+        Args:
+            actor: Who uploads; becomes a member of a collection that is made for it.
+            paths: Files, folders and zip archives that nobody else is writing.
+            collection: Its name; made with the default protocol if there is none.
+            names: What to call each path in its outcome; by default the path's last part.
+
+        Returns:
+            One outcome a file, in order, once everything is stored.
+
+        Raises:
+            NotFoundError: there is such a collection, and it is not the actor's.
+            InvalidRequestError: the collection's name cannot be used.
+            StorageFullError: no room; no case was made.
+        """
+        try:
+            uploader = authorised(actor, Action.UPLOAD)
+            collection = collection_name(collection)
+            with self.store.read() as session:
+                if collection_named(session, collection) is not None:
+                    collection_open_to(session, uploader, collection)
+            results: list[FileResult] = []
+            kept = keep(self.blobs, self._received(paths, results))
+        except REFUSALS as refusal:
+            record(self, actor, Action.UPLOAD, ("", ""), refusal.code)
+            raise
+        if not kept:
+            code = results[0].code if results else "empty"
+            record(self, actor, Action.UPLOAD, ("", ""), code)
+            return iter(_outcomes(results, {}, paths, names))
+        with use_case(self, actor, Action.UPLOAD) as work:
+            home = _collection(work, collection)
+            cases = admit_kept(
+                work.session,
+                self.blobs,
+                kept,
+                collection_id=home.id,
+                uploaded_by=work.actor.id,
+                at=work.at,
+            )
+            work.about = ("case", cases[0].id) if len(cases) == 1 else ("collection", home.id)
+        by_study = {case.study_key: case for case in cases}
+        logger.info("study.received", extra={"files": len(results), "count": len(cases)})
+        return iter(_outcomes(results, by_study, paths, names))
+
+    def attest(
+        self,
+        actor: Actor | None,
+        case_id: UUID,
+        decision: Decision | str,
+        masks: Sequence[Mapping[str, Any]],
+        idempotency_key: str,
+    ) -> CaseView:
+        """Decide about the pixels of a held case.
+
+        Args:
+            actor: Who looked.
+            case_id: A held case.
+            decision: `clean` admits it, `mask` blanks boxes first, `refuse` ends it.
+            masks: For `mask`: objects with `image_id`, `coords` (column0, row0, column1, row1,
+                0 being the first pixel's centre) and perhaps `frames`; without them the box is
+                blanked on every frame, since a name is rarely on one only.
+            idempotency_key: A repeat with the same decision returns the case as it is.
+
+        Raises:
+            NotFoundError: there is no such case, or it is not the actor's.
+            NotHeldError: it waits for no decision.
+            SecondPersonRequiredError: the actor uploaded it, and that is not enough here.
+            IdempotencyConflictError: the key came before with something else.
+            InvalidRequestError: a box cannot be what was meant.
+        """
+        with use_case(self, actor, Action.ATTEST, ("case", case_id)) as work:
+            case, collection = known_case(work.session, work.actor, case_id)
+            key = inputs.key(idempotency_key)
+            chosen = inputs.word(decision, Decision, "decision")
+            images = images_of(work.session, case_id)
+            boxes = _boxes(masks, images)
+            if bool(boxes) is not (chosen is Decision.MASK):
+                raise InvalidRequestError("Boxes belong to the decision `mask`, and only to it.")
+            content = {"case_id": case_id, "decision": chosen, "masks": _stored(boxes)}
+            if _is_repeat(work, key, content):
+                return opened(work, case, collection)
+            self._require_decidable(work, case)
+            seen = [image.sha256 for image in images]
+            if chosen is Decision.REFUSE:
+                unused = refuse_held(work.session, case)
+            else:
+                unused = admit_held(work.session, self.blobs, case, boxes)
+            fields = {
+                **content,
+                "person_id": work.actor.id,
+                "image_sha256": seen,
+                "idempotency_key": key,
+                "created_at": work.at,
+            }
+            work.session.add(Attestation.model_validate(fields))
+            work.session.flush()
+            view = opened(work, case, collection)
+        for address in unused:  # only now: before the commit they could still be needed
+            self.blobs.remove(address)
+        return view
+
+    def export_study(self, actor: Actor | None, case_id: UUID, out: Path) -> list[Path]:
+        """Write the stored, de-identified study as DICOM, and every frame as PNG with the notice.
+
+        Args:
+            actor: Who takes it out.
+            case_id: An admitted case.
+            out: Absent or empty.
+
+        Returns:
+            The files, in order.
+
+        Raises:
+            NotFoundError: there is no such case.
+            HeldError: its pixels wait for a decision.
+            ExportFolderError: `out` holds other files.
+            BlobDamagedError: a stored object fails its check; nothing was written.
+        """
+        with use_case(self, actor, Action.EXPORT_STUDY, ("case", case_id)) as work:
+            readable_case(work.session, work.actor, case_id)
+            images = images_of(work.session, case_id)
+            instances = instances_of(work.session, [image.id for image in images])
+        written: list[str] = []
+        with folder_export(out, "study") as sink:
+            for image in images:
+                window = checked_window(image, None)
+                for instance in instances[image.id]:
+                    stem = f"{image.number + 1:02d}/{instance.first_frame + 1:04d}"
+                    sink.add(f"{stem}.dcm", BytesIO(self.blobs.get(instance.dicom_blob)))
+                    written.append(f"{stem}.dcm")
+                    for frame in range(instance.frames):
+                        at = instance.first_frame + frame
+                        name = f"{image.number + 1:02d}/{at + 1:04d}.png"
+                        picture = png(self.blobs, image, instance, at, window, watermark=True)
+                        sink.add(name, BytesIO(picture))
+                        written.append(name)
+        return [out / name for name in written]
+
+    def _received(self, paths: Sequence[Path], results: list[FileResult]) -> Iterator[Deidentified]:
+        """Yield what can be stored while the results are noted."""
+        for result in receive(paths, keys=self.keys, sandbox=self.sandbox):
+            results.append(result.without_item())
+            if result.item is not None:
+                yield result.item
+
+    def _require_decidable(self, work: Work, case: Case) -> None:
+        if case.state is CaseState.REFUSED:
+            raise CaseRefusedError
+        if case.state is not CaseState.HELD:
+            raise NotHeldError
+        if self.second_person_attests and case.uploaded_by == work.actor.id:
+            raise SecondPersonRequiredError
+
+
+def _collection(work: Work, name: str) -> Collection:
+    if collection_named(work.session, name) is None:
+        return make_collection(work.session, work.actor, name, DEFAULT_PROTOCOL, work.at)
+    return collection_open_to(work.session, work.actor, name)
+
+
+def _outcomes(
+    results: Sequence[FileResult],
+    cases: Mapping[str, Case],
+    paths: Sequence[Path],
+    names: Sequence[str] | None,
+) -> Iterator[FileOutcomeView]:
+    """Say of each file what became of it: of a stored one, what became of its study."""
+    for result in results:
+        name = names[result.path_index] if names else paths[result.path_index].name
+        case = cases.get(result.study_key)
+        outcome, code, message = result.outcome, result.code, result.message
+        if case is not None and result.outcome is not CaseState.REFUSED:
+            outcome = case.state
+            if outcome is CaseState.REFUSED:
+                code, message = CaseRefusedError.code, str(CaseRefusedError())
+            elif outcome is CaseState.ADMITTED:
+                code, message = "", ""
+            else:
+                code = code or case.held_because[0]
+        yield FileOutcomeView(
+            file=name if result.entry is None else f"{name} #{result.entry + 1}",
+            outcome=outcome.value,
+            code=code,
+            message=message,
+            case_id=None if case is None or result.outcome is CaseState.REFUSED else case.id,
+        )
+
+
+def _boxes(given: object, images: Sequence[Image]) -> dict[UUID, list[Box]]:
+    boxes: dict[UUID, list[Box]] = {}
+    for item in inputs.sequence(given, "boxes", limit=MAX_MASKS):
+        fields = inputs.mapping(item, "box")
+        inputs.only(fields, MASK_FIELDS, "box")
+        image = next((i for i in images if str(i.id) == str(fields.get("image_id"))), None)
+        if image is None and not ("image_id" not in fields and len(images) == 1):
+            raise InvalidRequestError("A box is on an image that is not of this case.")
+        image = image or images[0]
+        boxes.setdefault(image.id, []).append(_box(fields, image))
+    return boxes
+
+
+def _box(fields: Mapping[str, Any], image: Image) -> Box:
+    coords = [
+        inputs.number(value, "Every coordinate of a box")
+        for value in inputs.sequence(fields.get("coords"), "coordinates", limit=4)
+    ]
+    if len(coords) != 4:
+        raise InvalidRequestError("A box has 4 coordinates in pixels.")
+    frames = fields.get("frames")
+    if frames is not None:
+        frames = tuple(inputs.sequence(frames, "frames of a box", limit=image.frames))
+        if not all(isinstance(frame, int) and 0 <= frame < image.frames for frame in frames):
+            raise InvalidRequestError("A box is on a frame that its image does not have.")
+    columns, rows = sorted(coords[0::2]), sorted(coords[1::2])
+    box = Box(
+        max(0, math.floor(columns[0])),
+        max(0, math.floor(rows[0])),
+        min(image.columns - 1, math.ceil(columns[1])),
+        min(image.rows - 1, math.ceil(rows[1])),
+        frames,
+    )
+    if box.column0 > box.column1 or box.row0 > box.row1:
+        raise InvalidRequestError("A box lies outside of its image.")
+    return box
+
+
+def _stored(boxes: Mapping[UUID, Sequence[Box]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": str(image_id),
+            "coords": [box.column0, box.row0, box.column1, box.row1],
+            "frames": None if box.frames is None else list(box.frames),
+        }
+        for image_id, of_image in boxes.items()
+        for box in of_image
+    ]
+
+
+def _is_repeat(work: Work, key: str, content: Mapping[str, Any]) -> bool:
+    repeated = _attestation(work.session, work.actor.id, key)
+    if repeated is None:
+        return False
+    if any(getattr(repeated, name) != value for name, value in content.items()):
+        raise IdempotencyConflictError
+    return True
+
+
+def _attestation(session: Session, person_id: UUID, key: str) -> Attestation | None:
+    statement = select(Attestation).where(
+        Attestation.person_id == person_id, Attestation.idempotency_key == key
+    )
+    return session.exec(statement).first()
