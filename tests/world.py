@@ -188,6 +188,7 @@ class World:
         question: str = "What do you see?",
         pictures: list[dict[str, Any]] | None = None,
         earlier: tuple[tuple[str, str], ...] = (),
+        system: str = "",
         **fields: object,
     ) -> Draft:
         """Store a question and its draft; `earlier` are (question, answer) turns before it."""
@@ -196,7 +197,7 @@ class World:
         turns = [(role, words) for pair in earlier for role, words in zip(
             ("user", "assistant"), pair, strict=True)] + [("user", question)]  # fmt: skip
         at = self.now()
-        values = {
+        values: dict[str, Any] = {
             "message_id": message.id,
             "case_id": case.id,
             "person_id": person.id,
@@ -224,6 +225,11 @@ class World:
             "latency_ms": 12,
             "created_at": at,
         }
+        if system:
+            values["messages"] = [
+                {"role": "system", "text": system, "images": []},
+                *values["messages"],
+            ]
         return self.add(Draft, **(values | fields))
 
     def review(

@@ -28,7 +28,10 @@ def folder(sqlite_world: World, tmp_path: Path) -> Path:
         case = world.case(world.collection(), reader, patient="patient 0")  # of `train`
         shapes: list[dict[str, Any]] = [
             {},
-            {"earlier": (("The lungs?", "Clear."), ("The bones?", "Whole."))},
+            {
+                "earlier": (("The lungs?", "Clear."), ("The bones?", "Whole.")),
+                "system": "LLaVA's code brings its own.",
+            },
             {"question": "Do you see <image>?"},
             {"pictures": []},
         ]

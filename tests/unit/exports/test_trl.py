@@ -20,12 +20,12 @@ PATCHES = 4  # tokens of one picture in the tiny model
 
 
 def _clinic(world: World) -> None:
-    """Four edits, two acceptances and two rejections; a conversation and a pair of pictures."""
+    """Four edits, two acceptances and two rejections; a conversation, a pair of pictures."""
     reader = world.person()
     case = world.case(world.collection(), reader, patient="patient 0")  # a patient of `train`
     shapes: list[dict[str, Any]] = [
         {},
-        {"earlier": (("The lungs?", "Clear."),)},
+        {"earlier": (("The lungs?", "Clear."),), "system": "You read films."},
         {"pictures": [world.picture(1), world.picture(2)]},
         {"question": "Do you see <image>?"},
     ]
