@@ -133,9 +133,12 @@ def _significant_bits(frames: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
             found=f"an image of {allocated} bits", accepted="images of 8 to 16 bits"
         )
     if bits < allocated:
-        if frames.dtype.kind == "u":
-            frames = frames & frames.dtype.type((1 << bits) - 1)
+        signed = frames.dtype.kind == "i"
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        if low <= int(frames.min()) and int(frames.max()) <= high:
+            pass  # the usual case: nothing to clear, nothing to copy
+        elif signed:
+            frames = (frames << (allocated - bits)) >> (allocated - bits)
         else:
-            shift = allocated - bits
-            frames = (frames << shift) >> shift
+            frames = frames & frames.dtype.type(high)
     return frames.astype(np.int16) if frames.dtype == np.int8 else frames

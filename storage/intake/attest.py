@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlmodel import Session
+from sqlmodel import Session, col, or_, select
 
 from storage.cases import images_of, instances_of
 from storage.intake.admit import Blobs
 from storage.intake.mask import Box, mask
-from storage.tables import Case, Instance
+from storage.tables import Case, Image, Instance
 from storage.vocabulary import CaseState
 
 
@@ -30,7 +30,7 @@ def admit_held(
             for the decision `clean`.
 
     Returns:
-        Addresses that no row of the case names any more: to be removed after the commit.
+        Addresses that no case needs any more: to be removed after the commit.
 
     Raises:
         ValueError: a box is for an image or a frame that the case does not have.
@@ -56,7 +56,7 @@ def admit_held(
     case.state, case.held_because = CaseState.ADMITTED, []
     session.add(case)
     session.flush()
-    return before - after
+    return _unused(session, case, before - after)
 
 
 def refuse_held(session: Session, case: Case) -> set[str]:
@@ -70,7 +70,23 @@ def refuse_held(session: Session, case: Case) -> set[str]:
     session.add(case)
     session.flush()
     each = [instance for of_image in instances.values() for instance in of_image]
-    return {address for one in each for address in (one.dicom_blob, one.pixel_blob)}
+    held = {address for one in each for address in (one.dicom_blob, one.pixel_blob)}
+    return _unused(session, case, held)
+
+
+def _unused(session: Session, case: Case, addresses: set[str]) -> set[str]:
+    """Return those addresses that no other case still needs: equal bytes are stored once."""
+    needed = (
+        select(Instance.dicom_blob, Instance.pixel_blob)
+        .join(Image, col(Image.id) == col(Instance.image_id))
+        .join(Case, col(Case.id) == col(Image.case_id))
+        .where(
+            col(Case.id) != case.id,
+            col(Case.state) != CaseState.REFUSED,
+            or_(col(Instance.dicom_blob).in_(addresses), col(Instance.pixel_blob).in_(addresses)),
+        )
+    )
+    return addresses - {address for pair in session.exec(needed) for address in pair}
 
 
 def _boxes_of(instance: Instance, boxes: Sequence[Box], image_frames: int) -> list[Box]:

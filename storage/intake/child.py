@@ -6,6 +6,7 @@ files, no writing of files at all and, where the system lets it, no network.
 """
 
 import ctypes
+import json
 import math
 import os
 import resource
@@ -31,7 +32,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 def main() -> None:
     """Serve files until the parent closes the socket."""
-    limits = Limits()
+    limits = Limits(**json.loads(sys.argv[2]))
     warnings.simplefilter("ignore")  # they would quote the file
     profile()
     with socket.socket(fileno=int(sys.argv[1])) as channel:

@@ -89,7 +89,8 @@ def _read(data: bytes, scanned: Scanned) -> Dataset:
     """Parse only the elements that the profile keeps and those that pixels need."""
     pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
     wanted: list[Any] = [*profile().entries, *_FOR_DECODING]
-    return dcmread(BytesIO(memoryview(data)[: scanned.end]), specific_tags=wanted)
+    whole = data if scanned.end == len(data) else data[: scanned.end]
+    return dcmread(BytesIO(whole), specific_tags=wanted)
 
 
 def _identity(source: Dataset, data: bytes) -> dict[int, str]:

@@ -11,6 +11,7 @@ this user (`Sandbox.enforced` tells).
 """
 
 import contextlib
+import json
 import logging
 import queue
 import socket
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -199,7 +200,8 @@ class _Child:
         self._enforced: dict[str, bool] | None = None
         self._channel, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT), str(theirs.fileno())]
+            given = [str(_ROOT), str(theirs.fileno()), json.dumps(asdict(limits))]
+            command = [sys.executable, "-I", "-c", _BOOT, *given]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 command,
                 stdin=subprocess.DEVNULL,

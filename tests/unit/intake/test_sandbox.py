@@ -1,0 +1,153 @@
+"""Decoding children: what they are limited to, and that losing one costs one file."""
+
+import os
+import signal
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless
+
+from storage.intake.deidentify import Deidentified, deidentify
+from storage.intake.limits import Limits
+from storage.intake.refusals import RefusedFileError
+from storage.intake.sandbox import Crew, Sandbox
+from tests.unit.intake.samples import (
+    PSEUDONYMS,
+    bundled,
+    ct,
+    dataset,
+    film,
+    picture,
+    picture_bytes,
+    rebuilt,
+    to_bytes,
+)
+
+
+def children() -> set[int]:
+    """Return the processes that this process started and that still run."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+@pytest.fixture
+def crew(sandbox: Sandbox) -> Iterator[Crew]:
+    with sandbox.crew() as made:
+        yield made
+
+
+def through(crew: Crew, data: bytes) -> Deidentified:
+    return deidentify(data, pseudonyms=PSEUDONYMS, crew=crew)
+
+
+def code_of(crew: Crew, data: bytes) -> str:
+    with pytest.raises(RefusedFileError) as refusal:
+        through(crew, data)
+    return refusal.value.code
+
+
+@pytest.mark.parametrize(
+    "data", [ct(), film(), bundled("MR_small_RLE.dcm"), picture_bytes(picture("RGB"))]
+)
+def test_a_child_gives_what_this_process_would(crew: Crew, data: bytes) -> None:
+    item, here = through(crew, data), rebuilt(data)
+    assert (item.dicom, item.pixels, item.facts) == (here.dicom, here.pixels, here.facts)
+
+
+def test_a_refusal_comes_back_as_its_code(crew: Crew) -> None:
+    assert code_of(crew, ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1")) == "encapsulated_document"
+    assert code_of(crew, ct()[:300]) == "truncated"
+
+
+def test_what_no_library_can_decode_is_one_refusal(crew: Crew) -> None:
+    assert code_of(crew, bundled("JPEG-lossy.dcm")) == "decode_failed"
+    assert through(crew, ct()).facts.modality == "CT"
+
+
+def test_the_limits_that_hold_are_known(sandbox: Sandbox) -> None:
+    enforced = sandbox.enforced()
+    assert set(enforced) == {"memory", "cpu", "files", "privileges", "network"}
+    assert all(enforced[name] for name in ("memory", "cpu", "files", "privileges"))
+
+
+def test_every_upload_has_children_of_its_own(sandbox: Sandbox) -> None:
+    with sandbox.crew() as one:
+        before = children()
+        through(one, ct())
+        mine = children() - before or before
+    assert mine
+    with sandbox.crew() as other:
+        through(other, ct())
+    assert not any(Path(f"/proc/{pid}/fd").exists() for pid in mine - children())
+
+
+def test_a_child_sees_neither_environment_nor_files(sandbox: Sandbox) -> None:
+    with sandbox.crew() as crew:
+        through(crew, ct())
+        for pid in children():
+            process = Path(f"/proc/{pid}")
+            if b"storage.intake.child" not in (process / "cmdline").read_bytes():
+                continue
+            assert (process / "environ").read_bytes() == b"OPENBLAS_NUM_THREADS=1\0"
+            links = [str(link.readlink()) for link in (process / "fd").iterdir()]
+            assert all(link == "/dev/null" or link.startswith("socket:") for link in links)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stuck"])
+def test_a_child_that_is_lost_costs_one_file(how: signal.Signals) -> None:
+    with Sandbox(Limits(child_wall_seconds=5)) as sandbox, sandbox.crew() as crew:
+        before = children()
+        through(crew, ct())
+        (child,) = children() - before
+        os.kill(child, how)
+        assert code_of(crew, ct()) == "decode_failed"
+        assert through(crew, ct()).facts.modality == "CT"
+        assert child not in children()
+
+
+def test_a_file_that_needs_more_memory_than_allowed_is_refused() -> None:
+    big = film(Rows=4096, Columns=8192, PixelData=np.zeros(4096 * 8192, "<u2").tobytes())
+    limits = Limits(child_memory_bytes=256 * 1024 * 1024)
+    with Sandbox(limits) as sandbox, sandbox.crew() as crew:
+        assert code_of(crew, big) in ("too_many_pixels", "decode_failed")
+        assert through(crew, ct()).facts.modality == "CT"
+
+
+def slow_rle(side: int) -> bytes:
+    """Return a film in run-length encoding whose every byte is a run of its own."""
+    segment = np.zeros((side * side, 2), np.uint8).tobytes()
+    offsets = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13)
+    made = dataset(Rows=side, Columns=side, PixelData=encapsulate([offsets + 2 * segment]))
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    return to_bytes(made, syntax=RLELossless)
+
+
+def test_a_file_that_needs_more_processor_time_than_allowed_is_refused() -> None:
+    with Sandbox(Limits(child_cpu_seconds=1)) as sandbox, sandbox.crew() as crew:
+        assert code_of(crew, slow_rle(4096)) == "decode_failed"
+        assert through(crew, slow_rle(8)).facts.rows == 8
+
+
+def test_an_upload_may_use_several_threads(sandbox: Sandbox) -> None:
+    results: list[Any] = []
+    with sandbox.crew() as crew:
+        threads = [
+            threading.Thread(target=lambda: results.append(through(crew, ct()))) for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [item.facts.modality for item in results] == ["CT"] * 6
+
+
+def test_nothing_else_can_make_a_deidentified_value(crew: Crew) -> None:
+    item = through(crew, ct())
+    with pytest.raises(TypeError, match=r"made by storage\.intake only"):
+        Deidentified(item.dicom, item.pixels, item.facts, "x", None, object())
