@@ -35,7 +35,7 @@ ALWAYS: Final[Mapping[str, str]] = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # no-referrer makes browsers send a form with Origin: null
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }

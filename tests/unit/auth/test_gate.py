@@ -189,7 +189,7 @@ async def test_every_answer_carries_the_headers(client: httpx.AsyncClient) -> No
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert "unsafe-eval" not in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-request-id"]
         assert "access-control-allow-origin" not in answer.headers
