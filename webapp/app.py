@@ -1,5 +1,6 @@
 """The web application: API, sign-in and pages, with the gate around all of it."""
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def create_app(settings: WebSettings, services: Services) -> Gate:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        services.close()
+        await services.aclose()
 
     app = FastAPI(
         title="Overread",
@@ -51,8 +52,11 @@ def create_app(settings: WebSettings, services: Services) -> Gate:
     app.include_router(api_router(services, settings.data_dir))
     app.router.routes.extend(sign_in_routes(services.accounts, doorway))
     app.mount("/static", StaticFiles(directory=STATIC))
+    with warnings.catch_warnings():  # Gradio warns that several pages exclude what we turned off
+        warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)
+        mount_pages(app, services, actor_of)
     return Gate(
-        app=mount_pages(app, services, actor_of),
+        app=app,
         table=ROUTES,
         doorkeeper=services.accounts,
         doorway=doorway,

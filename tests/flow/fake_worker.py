@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.flow.served import served
 
 KEY: Final = "the-key-between-web-and-worker"
 MODEL: Final = "scripted"
@@ -103,27 +104,9 @@ class FakeWorker:
 def running_worker() -> Iterator[FakeWorker]:
     """Yield a worker that answers on a loopback port until the block ends."""
     worker = FakeWorker()
-    config = uvicorn.Config(
-        worker.app(), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert server.up.wait(10), "the fake worker did not start"
-    worker.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield worker
-    server.should_exit = True
-    thread.join()
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = threading.Event()
-
-    async def startup(self, sockets: list[Any] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
+    with served(worker.app()) as url:
+        worker.url = url
+        yield worker
 
 
 def _chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> str:  # noqa: ANN401 - JSON

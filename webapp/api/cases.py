@@ -80,6 +80,7 @@ def cases_router(services: Services) -> APIRouter:
 
     @router.post(
         "/{case_id}/questions",
+        status_code=200,
         response_class=EventStream,
         responses={
             200: {

@@ -14,9 +14,9 @@ def serving_router(services: Services) -> APIRouter:
     router = APIRouter(tags=["serving"])
 
     @router.get("/models")
-    async def models(asker: Asker) -> Page[ServedModelView]:
+    def models(asker: Asker) -> Page[ServedModelView]:
         """List the models that can be asked."""
-        return Page(tuple(await services.serving.models(asker)), None)
+        return Page(tuple(services.serving.models(asker)), None)
 
     @router.get("/health/live")
     async def live() -> dict[str, str]:
@@ -24,9 +24,9 @@ def serving_router(services: Services) -> APIRouter:
         return {"status": "live"}
 
     @router.get("/health/ready", responses={503: {"description": "People cannot work now."}})
-    async def ready(response: Response) -> dict[str, Any]:
+    def ready(response: Response) -> dict[str, Any]:
         """Say which parts answer; the model may still be loading while people can work."""
-        found = await services.serving.ready()
+        found = services.serving.ready()
         response.status_code = 200 if found.ready else 503
         return {
             "ready": found.ready,
@@ -34,6 +34,7 @@ def serving_router(services: Services) -> APIRouter:
             "blobs": found.blobs,
             "worker": found.worker,
             "worker_reason": found.worker_reason,
+            **found.details,
         }
 
     return router

@@ -30,16 +30,20 @@ def _run(context: Context) -> int:
     context.require_installation()
     with any_worker(context.settings, context.output.note) as worker:
         services = build_services(context.settings, worker)
-        try:
-            draft = asyncio.run(_asked(context, services, services.accounts.operator()))
-        finally:
-            services.close()
+        draft = asyncio.run(_asked(context, services))
     shown = {"id": draft.id, "case_id": draft.case_id, "model": draft.model_id}
     context.output.result({**shown, **told(DoneEvent(draft))[1]}, f"\n{draft.notice}")
     return 0
 
 
-async def _asked(context: Context, services: Services, actor: Actor) -> DraftView:
+async def _asked(context: Context, services: Services) -> DraftView:
+    try:
+        return await _answer(context, services, services.accounts.operator())
+    finally:
+        await services.aclose()
+
+
+async def _answer(context: Context, services: Services, actor: Actor) -> DraftView:
     given = context.arguments
     choices = [each.strip() for each in (given.choices or "").split(",") if each.strip()]
     events = services.asking.ask(

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from inference.client import WorkerClient
 from inference.errors import WorkerUnavailableError
@@ -36,8 +36,7 @@ class Supervised:
     async def stream(self, ask: Ask) -> AsyncGenerator[Token | Finished, None]:
         """Ask it; see `WorkerClient.stream`."""
         try:
-            stream = cast("AsyncGenerator[Token | Finished, None]", self.client.stream(ask))
-            async with aclosing(stream) as answer:
+            async with aclosing(self.client.stream(ask)) as answer:
                 async for item in answer:
                     yield item
         except WorkerUnavailableError as error:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from inference.errors import WorkerUnavailableError
 from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
@@ -25,6 +26,13 @@ from webapp.services.worklist import Worklist
 from webapp.settings import WebSettings
 
 
+class Worker(WorkerPort, Protocol):
+    """A model server that is closed at the end, in the loop that asked it."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
 class NoWorker:
     """For commands that ask no model."""
 
@@ -42,6 +50,9 @@ class NoWorker:
         """Say that there is none."""
         return WorkerHealth("unreachable")
 
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -49,6 +60,7 @@ class Services:
 
     store: Store
     sandbox: Sandbox
+    worker: Worker
     accounts: Accounts
     collections: Collections
     studies: Studies
@@ -61,14 +73,19 @@ class Services:
     serving: Serving
 
     def close(self) -> None:
-        """Close the database and end the decoding children."""
+        """Close the database and end the decoding children; for those who asked no model."""
         self.sandbox.close()
         self.store.close()
+
+    async def aclose(self) -> None:
+        """Close the connections to the model server as well."""
+        await self.worker.aclose()
+        self.close()
 
 
 def build_services(
     settings: WebSettings,
-    worker: WorkerPort | None = None,
+    worker: Worker | None = None,
     *,
     now: Callable[[], datetime] = utc_now,
     passwords: Passwords | None = None,
@@ -89,11 +106,12 @@ def build_services(
     keys = Keys.load(settings.key_file)
     blobs = BlobStore(settings.blob_dir, keys)
     store = Store.open(settings.database)
-    port = worker or NoWorker()
+    answering = worker or NoWorker()
     sandbox = Sandbox()
     return Services(
         store=store,
         sandbox=sandbox,
+        worker=answering,
         accounts=Accounts(
             store,
             now,
@@ -106,8 +124,8 @@ def build_services(
         worklist=Worklist(store, now),
         images=Images(store, blobs, now),
         reading=Reading(store, now),
-        asking=Asking(store, blobs, now, port),
+        asking=Asking(store, blobs, worker=answering, now=now),
         reviewing=Reviewing(store, now),
         exporting=Exporting(store, blobs, keys, now),
-        serving=Serving(store, blobs, port, now),
+        serving=Serving(store, blobs, worker=answering, now=now),
     )
