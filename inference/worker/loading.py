@@ -11,6 +11,7 @@ from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
 from inference.families.base import LoadedModel, Quantize
 from inference.families.folder import read_manifest
+from inference.families.loading import stored_shapes
 from inference.families.registry import find_folder, load_model
 from inference.protocol import ServedModel
 from inference.worker.adapters import Adapters, find_adapters, load_adapter
@@ -47,7 +48,8 @@ def open_model(options: LoadOptions) -> tuple[LoadedModel, Budget]:
     dtype = torch.float32
     if device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    budget = estimate(folder, dtype=dtype, device=device, quantize=options.quantize)
+    shapes = stored_shapes(folder, read_manifest(folder))
+    budget = estimate(shapes, dtype=dtype, device=device, quantize=options.quantize)
     logger.info(
         "worker.memory", extra={"needed_gb": _gb(budget.needed), "free_gb": _gb(budget.free)}
     )

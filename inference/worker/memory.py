@@ -1,20 +1,17 @@
 """What a model will need and what is free, before a byte of it is loaded."""
 
-import json
 import math
-import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from inference.errors import ModelFolderRefusedError, NotEnoughMemoryError
+from inference.errors import NotEnoughMemoryError
 from inference.families.base import Quantize
 
 GB = 10**9
 OVERHEAD = 1.1  # activations, buffers and the libraries, as a share of the weights
-MAX_HEADER_BYTES = 100 * 10**6
 # Bytes of one weight of a quantised linear layer, its scales included.
 QUANTISED_BYTES = {"nf4": 0.57, "int8": 1.01}
 
@@ -45,14 +42,18 @@ class Budget:
 
 
 def estimate(
-    folder: Path, *, dtype: torch.dtype, device: torch.device, quantize: Quantize | None
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    quantize: Quantize | None,
 ) -> Budget:
-    """Estimate from the safetensors headers of a folder in our layout."""
+    """Estimate from the names and shapes of a model's tensors, by our layout's names."""
     needed = 0.0
-    for name, count in _tensors(folder):
-        linear = "language_model.layers." in name and name.endswith("proj.weight")
+    for name, shape in shapes.items():
+        linear = ".language_model.layers." in name and name.endswith("proj.weight")
         each = QUANTISED_BYTES[quantize] if quantize and linear else dtype.itemsize
-        needed += count * each
+        needed += math.prod(shape) * each
     return Budget(int(needed * OVERHEAD), free_bytes(device), str(device))
 
 
@@ -69,19 +70,3 @@ def free_bytes(device: torch.device) -> int:
     if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
         available = min(available, int(text) - int(used.read_text()))
     return max(available, 0)
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the name and number of elements of every stored tensor."""
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with path.open("rb") as file:
-                (size,) = struct.unpack("<Q", file.read(8))
-                if size > MAX_HEADER_BYTES:
-                    raise ModelFolderRefusedError(f"{path.name} is damaged.")
-                header = json.loads(file.read(size))
-            for name, entry in header.items():
-                if name != "__metadata__":
-                    yield name, math.prod(entry["shape"])
-        except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
-            raise ModelFolderRefusedError(f"{path.name} is damaged.") from error

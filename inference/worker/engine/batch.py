@@ -4,6 +4,8 @@ Slots 0 to n - 1 belong to the answers being written, in the order of `decoding`
 being computed follow. A slot is freed at once, by moving the last answer into it.
 """
 
+import torch
+
 from inference.worker.engine.prefix import PrefixTree
 from inference.worker.engine.request import Request
 from inference.worker.engine.slots import Slots
@@ -14,23 +16,34 @@ class Batch:
 
     def __init__(self, slots: Slots, prefixes: PrefixTree) -> None:
         self.decoding: list[Request] = []  # index = slot
-        self.prefilling: Request | None = None  # one prompt that takes several chunks
+        self.prefilling: list[Request] = []  # in the slots after them; between steps at most one
         self.prefixes = prefixes
         self._slots = slots
 
     @property
     def running(self) -> int:
         """How many requests hold a slot."""
-        return len(self.decoding) + (self.prefilling is not None)
+        return len(self.decoding) + len(self.prefilling)
 
-    def place(self, request: Request, joining: list[Request]) -> None:
-        """Give a request the slot after `joining`, with what is known of its prompt in it."""
-        slot = len(self.decoding) + len(joining)
-        longest = max(other.reserve for other in [*self.decoding, *joining, request])
+    def place(self, request: Request) -> None:
+        """Give a request the next slot, with what is known of its prompt in it."""
+        slot = self.running
+        self.prefilling.append(request)
+        longest = max(other.reserve for other in [*self.decoding, *self.prefilling])
         self._slots.ensure(slot + 1, longest, live=slot)
         keys = request.prompt.keys[: self.known(request)]
         kept = self.prefixes.fetch(request.adapter, keys)
         request.filled = request.cached = self._slots.write(slot, 0, kept)
+
+    def take_back(self, run: list[Request]) -> None:
+        """Take the last placed requests out again, and make their slots finite."""
+        del self.prefilling[len(self.prefilling) - len(run) :]
+        self._slots.wipe(self.running)
+
+    def promote(self) -> None:
+        """Count the placed requests among the answers: their prompts are computed."""
+        self.decoding.extend(self.prefilling)
+        self.prefilling.clear()
 
     def known(self, request: Request) -> int:
         """Count leading positions that need not be computed; the last one always is."""
@@ -46,11 +59,14 @@ class Batch:
     def keep_prefix(self, slot: int) -> None:
         """Keep what a slot holds for later prompts that begin alike."""
         request = self.decoding[slot]
-        self.prefixes.insert(
-            request.adapter,
-            request.keys,
-            lambda start, end: self._slots.read(slot, start, end),
-        )
+        try:
+            self.prefixes.insert(
+                request.adapter,
+                request.keys,
+                lambda start, end: self._slots.read(slot, start, end),
+            )
+        except (torch.OutOfMemoryError, MemoryError):  # the answers are worth more
+            self.prefixes.clear()
 
     def leave(self, slot: int, *, sound: bool) -> Request:
         """Take a request out; what it computed is kept only if it was `sound`."""
@@ -64,17 +80,12 @@ class Batch:
             self.decoding[slot] = self.decoding[last]
             self._slots.move(last, slot, self.decoding[slot].filled)
         self.decoding.pop()
-        if self.prefilling:
-            self._slots.move(last + 1, last, self.prefilling.filled)
+        for behind, other in enumerate(self.prefilling, last):
+            self._slots.move(behind + 1, behind, other.filled)
         return request
-
-    def forget_prompts(self, *, keep: int = 0) -> None:
-        """Make the slots after a failed pass finite, but for `keep` prompts placed before it."""
-        self.prefilling = None
-        self._slots.wipe(len(self.decoding) + keep)
 
     def empty(self) -> list[Request]:
         """Take everyone out at once and keep nothing."""
-        everyone = [*self.decoding, *([self.prefilling] if self.prefilling else [])]
-        self.decoding, self.prefilling = [], None
+        everyone = [*self.decoding, *self.prefilling]
+        self.decoding, self.prefilling = [], []
         return everyone

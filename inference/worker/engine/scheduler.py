@@ -5,10 +5,10 @@ joins at the next token and a long prompt holds the others up for one chunk at a
 wrong with one request ends that request alone.
 """
 
-import gc
 import logging
+import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -71,7 +71,9 @@ class Scheduler:
 
     def _prefill(self) -> None:
         batch = self.batch
-        run = [batch.prefilling] if batch.prefilling else self._start()
+        if not batch.prefilling:
+            self._start()
+        run = list(batch.prefilling)
         if not run:
             return
         first = len(batch.decoding)
@@ -84,27 +86,23 @@ class Scheduler:
             return
         for request, span in zip(run, spans, strict=True):
             request.filled += span.width
-        batch.prefilling = run[0] if run[0].filled < run[0].length else None
-        if batch.prefilling:
+        if run[0].filled < run[0].length:
             return
-        batch.decoding.extend(run)
+        batch.promote()
         for slot, rows in reversed(list(enumerate(logits, first))):
             self._begin(slot, rows)
 
-    def _start(self) -> list[Request]:
+    def _start(self) -> None:
         """Give waiting requests their slots."""
-        run: list[Request] = []
         for request in choose(self.waiting, self.batch, self._config):
             self.waiting.remove(request)
             try:
-                self.batch.place(request, run)
+                self.batch.place(request)
                 request.embeds = self._embed(request)
             except Exception as error:  # noqa: BLE001  # no request may end the others
-                self._try_again([request], error, keep=len(run))
+                self._try_again([request], error)
                 continue
             request.admit()
-            run.append(request)
-        return run
 
     def _embed(self, request: Request) -> torch.Tensor:
         """Embeddings of the positions not yet computed, and of the choices: [n, hidden]."""
@@ -166,7 +164,7 @@ class Scheduler:
     def _decode_alone(self, first: int, end: int, error: Exception) -> None:
         """Find out whose token failed: each is computed by itself, with memory freed."""
         _raise_if_lost(error)
-        self._free_memory()
+        self._free_memory(error)
         if end - first == 1:
             self._leave(first, "error", error=_as_failure(error))
             return
@@ -181,8 +179,8 @@ class Scheduler:
             self._leave(slot, "error", error=AnswerFailedError())
             return
         rule = request.rule
-        token_id = int(top.indices) if rule.greedy else draw(logits, rule, request.generator)
         try:
+            token_id = int(top.indices) if rule.greedy else draw(logits, rule, request.generator)
             request.accept(token_id)
         except Exception as error:  # noqa: BLE001  # no request may end the others
             self._leave(slot, "error", error=_as_failure(error))
@@ -199,9 +197,9 @@ class Scheduler:
             self.waiting.remove(request)
             self._end(request, "cancelled")
         batch = self.batch
-        if batch.prefilling and batch.prefilling.cancelled:
-            dropped, batch.prefilling = batch.prefilling, None
-            self._end(dropped, "cancelled")
+        for request in [request for request in batch.prefilling if request.cancelled]:
+            batch.prefilling.remove(request)
+            self._end(request, "cancelled")
         for slot in reversed(range(len(batch.decoding))):
             if batch.decoding[slot].cancelled:
                 self._leave(slot, "cancelled")
@@ -217,11 +215,11 @@ class Scheduler:
         request.end(reason, error=error)
         self._on_end(request.outcome)
 
-    def _try_again(self, run: Sequence[Request], error: Exception, *, keep: int = 0) -> None:
+    def _try_again(self, run: list[Request], error: Exception) -> None:
         """Put back those whose prompts failed: each alone, then once with memory freed."""
         _raise_if_lost(error)
-        self.batch.forget_prompts(keep=keep)
-        self._free_memory()
+        self.batch.take_back(run)
+        self._free_memory(error)
         for request in reversed(run):
             if request.retried or isinstance(error, InferenceError):
                 self._end(request, "error", error=_as_failure(error))
@@ -231,10 +229,10 @@ class Scheduler:
             request.embeds, request.filled = None, 0
             self.waiting.appendleft(request)
 
-    def _free_memory(self) -> None:
+    def _free_memory(self, error: Exception) -> None:
         self.batch.prefixes.clear()
         self._features.clear()
-        gc.collect()
+        traceback.clear_frames(error.__traceback__)  # its frames hold what was being computed
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
 
