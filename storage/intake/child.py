@@ -1,8 +1,10 @@
 """The decoding child: reads a file from its socket, answers with a clean one, knows no key.
 
-Started by `storage.intake.sandbox` with an empty environment and nothing open but that
-socket. It limits itself before the first file comes: address space, processor time, open
-files, no writing of files at all and, where the system lets it, no network.
+`storage.intake.sandbox` starts one nursery: this module in a fresh interpreter with an empty
+environment. The nursery never sees a file; it has the libraries loaded and forks a child for
+every upload within milliseconds. A child limits itself before the first file comes: address
+space, processor time, open files, no writing of files at all and, where the system lets it,
+no network.
 """
 
 import ctypes
@@ -10,10 +12,11 @@ import json
 import math
 import os
 import resource
+import signal
 import socket
 import sys
 import warnings
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from storage.errors import StorageError
 from storage.intake.compose import Rebuilt
@@ -23,7 +26,7 @@ from storage.intake.rebuild import Given, Wanted, rebuild
 from storage.intake.refusals import SENTENCES
 from storage.intake.scan import kind_of, scan_dicom
 from storage.intake.stills import rebuild_still
-from storage.intake.wire import receive, send
+from storage.intake.wire import ORDER, receive, send
 
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -31,38 +34,69 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 def main() -> None:
-    """Serve files until the parent closes the socket."""
+    """Be the nursery: fork and end children as told, until the parent closes the socket."""
     limits = Limits(**json.loads(sys.argv[2]))
     warnings.simplefilter("ignore")  # they would quote the file
     profile()
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
-        send(channel, {"enforced": confine(limits)})
+    with socket.socket(fileno=int(sys.argv[1])) as control:
         while True:
-            try:
-                message, (data,) = receive(channel, most_bytes=limits.file_bytes)
-            except EOFError:
+            order, descriptors, *_ = socket.recv_fds(control, ORDER.size, 1)
+            if len(order) < ORDER.size:
                 return
-            _allow_processor_time(int(message["cpu_seconds"]))
-            _serve(channel, data, limits)
-            del data
+            (pid,) = ORDER.unpack(order)
+            if pid:
+                os.kill(pid, signal.SIGKILL)  # our own child: not reaped before, so still itself
+                os.waitpid(pid, 0)
+            else:
+                pid = os.fork()
+                if not pid:
+                    control.close()
+                    _be_child(descriptors[0], limits)
+                os.close(descriptors[0])
+            control.sendall(ORDER.pack(pid))
+
+
+def _be_child(descriptor: int, limits: Limits) -> NoReturn:
+    """Serve files until the parent closes the socket, then end."""
+    try:
+        with socket.socket(fileno=descriptor) as channel:
+            send(channel, {"enforced": confine(limits)})
+            while True:
+                message, (data,) = receive(channel, most_bytes=limits.file_bytes)
+                _allow_processor_time(int(message["cpu_seconds"]))
+                _serve(channel, data, limits)
+                del data
+    finally:
+        os._exit(0)  # the nursery's own loop must not go on in here
 
 
 def confine(limits: Limits) -> dict[str, bool]:
     """Give up rights and return which limits hold here."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_rights = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    no_network = (
-        libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
-    )
-    for kind, most in (
-        (resource.RLIMIT_AS, limits.child_memory_bytes),
-        (resource.RLIMIT_NOFILE, limits.child_open_files),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    no_new_rights = no_network = False
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        no_new_rights = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+        no_network = any(
+            libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET)
+        )
+    return {
+        "memory": _limited(resource.RLIMIT_AS, limits.child_memory_bytes),
+        "cpu": True,  # set anew for every file
+        "files": _limited(resource.RLIMIT_NOFILE, limits.child_open_files)
+        and _limited(resource.RLIMIT_FSIZE, 0)
+        and _limited(resource.RLIMIT_CORE, 0),
+        "privileges": no_new_rights,
+        "network": no_network,
+    }
+
+
+def _limited(kind: int, most: int) -> bool:
+    """Set a limit for good; False where this system has no such limit."""
+    try:
         resource.setrlimit(kind, (most, most))
-    return {"memory": True, "cpu": True, "files": True, "privileges": no_new_rights,
-            "network": no_network}  # fmt: skip
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _allow_processor_time(seconds: int) -> None:

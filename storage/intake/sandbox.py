@@ -1,9 +1,9 @@
 """Run decoders in limited child processes, a fresh set for every upload.
 
 A decoder that a hostile file has taken over could read the files that come after it. So the
-children of one upload serve that upload only, and one spare is kept warm so that the next
-upload need not wait for an interpreter. A child that dies costs its file a refusal and
-nothing else.
+children of one upload serve that upload only; they are forked by a nursery, a single-threaded
+process without secrets that never sees a file, so that no upload waits for an interpreter. A
+child that dies costs its file a refusal and nothing else.
 
 What holds where: memory, processor time, open files and the ban on writing files hold on
 every Unix; the network is taken away by a network namespace where the kernel gives one to
@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 from storage.errors import StorageError
 from storage.intake.limits import Limits
 from storage.intake.refusals import SENTENCES, RefusedFileError
-from storage.intake.wire import receive, send
+from storage.intake.wire import ORDER, receive, send
 
 _ROOT: Final = Path(__file__).parents[2]
 _BOOT: Final = (
@@ -63,11 +63,12 @@ class Sandbox:
     """Starts children and keeps at most `workers` of them busy in this process."""
 
     def __init__(self, limits: Limits | None = None, *, workers: int = 2) -> None:
-        """Set limits; no child is started before the first upload or `warm`."""
+        """Set limits; no process is started before the first upload or `warm`."""
         self.limits = limits or Limits()
         self.workers = workers
         self._turns = threading.BoundedSemaphore(workers)
-        self._spares: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._nursery: _Nursery | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +77,10 @@ class Sandbox:
         self.close()
 
     def warm(self) -> None:
-        """Start a spare child unless one waits; returns at once."""
-        if self._spares.empty():
-            self._spares.put(_Child(self.limits))
+        """Start the nursery; returns at once, half a second before it is ready."""
+        with self._lock:
+            if self._nursery is None:
+                self._nursery = _Nursery(self.limits)
 
     def enforced(self) -> dict[str, bool]:
         """Return which limits hold on this machine, as a fresh child reports them."""
@@ -93,28 +95,36 @@ class Sandbox:
             yield crew
         finally:
             crew.close()
-            self.warm()
 
     def close(self) -> None:
-        """End the spare."""
-        while (child := self._spare()) is not None:
-            child.end()
+        """End the nursery."""
+        with self._lock:
+            if self._nursery is not None:
+                self._nursery.end()
+                self._nursery = None
 
     def start(self) -> "_Child":
-        """Return a child, the spare where there is one."""
-        return self._spare() or _Child(self.limits)
+        """Return a new child that has answered.
+
+        Raises:
+            SandboxError: neither the nursery nor a new one gave a child.
+        """
+        for _ in range(2):
+            self.warm()
+            nursery = self._nursery
+            try:
+                if nursery is not None:
+                    return nursery.fork()
+            except (OSError, EOFError, RefusedFileError):
+                self.close()
+        logger.error("intake.sandbox_unavailable")
+        raise SandboxError
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until fewer than `workers` children are busy."""
         with self._turns:
             yield
-
-    def _spare(self) -> "_Child | None":
-        try:
-            return self._spares.get_nowait()
-        except queue.Empty:
-            return None
 
 
 class Crew:
@@ -157,7 +167,7 @@ class Crew:
         """Return what one of the children says of its limits."""
         child = self._take()
         try:
-            return child.greet()
+            return child.enforced
         finally:
             self._give_back(child, usable=True)
 
@@ -168,19 +178,10 @@ class Crew:
                 self._idle.get_nowait().end()
 
     def _take(self) -> "_Child":
-        """Return a child that answers: an idle one, the spare, or a new one."""
+        """Return an idle child or a new one."""
         with contextlib.suppress(queue.Empty):
             return self._idle.get_nowait()
-        for start in (self._sandbox.start, lambda: _Child(self._sandbox.limits)):
-            child = start()
-            try:
-                child.greet()
-            except (OSError, EOFError, RefusedFileError):
-                child.end()
-            else:
-                return child
-        logger.error("intake.sandbox_unavailable")
-        raise SandboxError
+        return self._sandbox.start()
 
     def _give_back(self, child: "_Child", *, usable: bool) -> None:
         """Keep a healthy child for the next file, end any other."""
@@ -190,35 +191,68 @@ class Crew:
             child.end()
 
 
-class _Child:
-    """One process and the socket to it."""
+class _Nursery:
+    """A process that has the libraries loaded, has seen no file, and forks children."""
 
     def __init__(self, limits: Limits) -> None:
-        """Start the process; it takes about half a second until it answers."""
-        self.jobs = 0
         self._limits = limits
-        self._enforced: dict[str, bool] | None = None
-        self._channel, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
         with theirs:
             given = [str(_ROOT), str(theirs.fileno()), json.dumps(asdict(limits))]
-            command = [sys.executable, "-I", "-c", _BOOT, *given]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                command,
+                [sys.executable, "-I", "-c", _BOOT, *given],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # its words may quote the file
+                stderr=subprocess.DEVNULL,  # a child's words may quote the file
                 env={"OPENBLAS_NUM_THREADS": "1"},
                 cwd="/",
                 pass_fds=[theirs.fileno()],
             )
 
-    def greet(self) -> dict[str, bool]:
-        """Wait for the child's first message and return which limits it set."""
-        if self._enforced is None:
-            deadline = time.monotonic() + self._limits.child_wall_seconds
-            message, _ = receive(self._channel, most_bytes=0, deadline=deadline)
-            self._enforced = dict(message["enforced"])
-        return self._enforced
+    def fork(self) -> "_Child":
+        """Return a child that has set its limits and said so."""
+        with contextlib.ExitStack() as undo:
+            channel, theirs = socket.socketpair()
+            undo.callback(channel.close)
+            with theirs, self._lock:
+                self._control.settimeout(self._limits.child_wall_seconds)
+                socket.send_fds(self._control, [ORDER.pack(0)], [theirs.fileno()])
+                pid = self._answer()
+            undo.callback(self.end_child, pid)
+            child = _Child(self, pid, channel, self._limits)
+            undo.pop_all()
+        return child
+
+    def end_child(self, pid: int) -> None:
+        """Kill a child whatever it is doing; without a nursery it ends with its socket."""
+        with contextlib.suppress(OSError, EOFError), self._lock:
+            self._control.sendall(ORDER.pack(pid))
+            self._answer()
+
+    def end(self) -> None:
+        """End the nursery."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> int:
+        """Return the process the nursery answers with."""
+        answer = self._control.recv(ORDER.size)
+        if len(answer) < ORDER.size:
+            raise EOFError
+        return int(ORDER.unpack(answer)[0])
+
+
+class _Child:
+    """One process and the socket to it."""
+
+    def __init__(self, nursery: _Nursery, pid: int, channel: socket.socket, limits: Limits) -> None:
+        self.jobs = 0
+        self._nursery, self._pid, self._channel, self._limits = nursery, pid, channel, limits
+        deadline = time.monotonic() + limits.child_wall_seconds
+        message, _ = receive(channel, most_bytes=0, deadline=deadline)
+        self.enforced: dict[str, bool] = dict(message["enforced"])
 
     def rebuild(self, data: bytes, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
         """Send a file, answer one question at most, return the result."""
@@ -241,5 +275,4 @@ class _Child:
     def end(self) -> None:
         """End the process whatever it is doing."""
         self._channel.close()
-        self._process.kill()
-        self._process.wait()
+        self._nursery.end_child(self._pid)

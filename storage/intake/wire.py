@@ -12,6 +12,7 @@ from typing import Any, Final
 from storage.intake.refusals import RefusedFileError
 
 MOST_JSON_BYTES: Final = 16 * 1024 * 1024
+ORDER: Final = struct.Struct("<I")  # to and from the nursery: a process to end, or 0 for a new one
 _PIECE: Final = 1024 * 1024
 
 

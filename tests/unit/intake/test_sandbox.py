@@ -31,9 +31,13 @@ from tests.unit.intake.samples import (
 
 
 def children() -> set[int]:
-    """Return the processes that this process started and that still run."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for task in tasks for pid in task.read_text().split()}
+    """Return the decoding children that run: what the nurseries of this process forked."""
+    return {child for nursery in _started_by(os.getpid()) for child in _started_by(nursery)}
+
+
+def _started_by(pid: int) -> set[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 @pytest.fixture
@@ -77,26 +81,34 @@ def test_the_limits_that_hold_are_known(sandbox: Sandbox) -> None:
 
 
 def test_every_upload_has_children_of_its_own(sandbox: Sandbox) -> None:
+    before = children()
     with sandbox.crew() as one:
-        before = children()
         through(one, ct())
-        mine = children() - before or before
-    assert mine
-    with sandbox.crew() as other:
-        through(other, ct())
-    assert not any(Path(f"/proc/{pid}/fd").exists() for pid in mine - children())
+        mine = children() - before
+    assert len(mine) == 1
+    assert not mine & children()
 
 
 def test_a_child_sees_neither_environment_nor_files(sandbox: Sandbox) -> None:
+    before = children()
     with sandbox.crew() as crew:
         through(crew, ct())
-        for pid in children():
-            process = Path(f"/proc/{pid}")
-            if b"storage.intake.child" not in (process / "cmdline").read_bytes():
-                continue
-            assert (process / "environ").read_bytes() == b"OPENBLAS_NUM_THREADS=1\0"
-            links = [str(link.readlink()) for link in (process / "fd").iterdir()]
-            assert all(link == "/dev/null" or link.startswith("socket:") for link in links)
+        (child,) = children() - before
+        process = Path(f"/proc/{child}")
+        assert (process / "environ").read_bytes() == b"OPENBLAS_NUM_THREADS=1\0"
+        links = [str(link.readlink()) for link in (process / "fd").iterdir()]
+        assert sorted(link.split(":")[0] for link in links) == ["/dev/null"] * 3 + ["socket"]
+
+
+def test_a_nursery_that_is_lost_is_replaced() -> None:
+    with Sandbox() as sandbox:
+        before = _started_by(os.getpid())
+        with sandbox.crew() as crew:
+            through(crew, ct())
+        (nursery,) = _started_by(os.getpid()) - before
+        os.kill(nursery, signal.SIGKILL)
+        with sandbox.crew() as crew:
+            assert through(crew, ct()).facts.modality == "CT"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stuck"])
