@@ -24,7 +24,7 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 def strip() -> None:
     """Lay out the line every page begins with: what this is, and the way out."""
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_id="overread-top"):
         gr.Markdown(words.STRIP, elem_id="overread-strip", container=False)
         with gr.Group(elem_id="overread-account"):
             pass

@@ -9,6 +9,7 @@ from webapp.ui import words
 from webapp.ui.common import strip
 
 HIDDEN: Final = "hidden"
+CARD: Final = "card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +22,17 @@ class Parts:
     header: gr.Markdown
     model_note: gr.Markdown
     viewer_state: gr.Textbox
-    held_group: gr.Group
+    held_group: gr.Column
     held_text: gr.Markdown
-    own_form: gr.Group
+    own_form: gr.Column
     own_text: gr.Textbox
     confidence: gr.Radio
     own_shown: gr.Markdown
-    ask_group: gr.Group
+    ask_group: gr.Column
     chat: gr.Chatbot
     question: gr.Textbox
     model: gr.Radio
-    review_group: gr.Group
+    review_group: gr.Column
     which: gr.Radio
     correction: gr.Textbox
     significant: gr.Checkbox
@@ -77,10 +78,10 @@ def lay_out() -> tuple[Parts, Controls]:
         with gr.Column(scale=2, min_width=380, elem_classes="reading-panel"):
             with gr.Row(equal_height=True):
                 header = gr.Markdown(words.NO_CASE)
-                next_case = gr.Button("Next case", size="sm", scale=0, min_width=110)
+                next_case = gr.Button("Next case", size="sm", scale=0, min_width=96)
             held_group, held_text, decisions = _held()
             own_form, own_text, confidence, normal, commit, own_shown = _own_read()
-            with gr.Group(visible=False) as ask_group:
+            with gr.Column(visible=False, elem_classes=CARD) as ask_group:
                 gr.Markdown("### 2 · Ask", elem_classes="step")
                 model_note = gr.Markdown(elem_classes="hint")
                 model = gr.Radio([], label="Model", visible=False)
@@ -147,8 +148,8 @@ def lay_out() -> tuple[Parts, Controls]:
     return parts, controls
 
 
-def _held() -> tuple[gr.Group, gr.Markdown, tuple[gr.Button, gr.Button, gr.Button]]:
-    with gr.Group(visible=False) as group:
+def _held() -> tuple[gr.Column, gr.Markdown, tuple[gr.Button, gr.Button, gr.Button]]:
+    with gr.Column(visible=False, elem_classes=CARD) as group:
         text = gr.Markdown()
         clean = gr.Button(words.ATTEST_CLEAN, variant="primary", size="sm")
         mask = gr.Button(words.ATTEST_MASK, size="sm")
@@ -156,8 +157,8 @@ def _held() -> tuple[gr.Group, gr.Markdown, tuple[gr.Button, gr.Button, gr.Butto
     return group, text, (clean, mask, refuse)
 
 
-def _own_read() -> tuple[gr.Group, gr.Textbox, gr.Radio, gr.Button, gr.Button, gr.Markdown]:
-    with gr.Group(visible=False) as group:
+def _own_read() -> tuple[gr.Column, gr.Textbox, gr.Radio, gr.Button, gr.Button, gr.Markdown]:
+    with gr.Column(visible=False, elem_classes=CARD) as group:
         gr.Markdown("### 1 · Your own read", elem_classes="step")
         text = gr.Textbox(
             label=words.OWN_READ_LABEL,
@@ -174,9 +175,9 @@ def _own_read() -> tuple[gr.Group, gr.Textbox, gr.Radio, gr.Button, gr.Button, g
 
 
 def _review() -> tuple[
-    gr.Group, tuple[Any, ...], tuple[gr.Button, gr.Button, gr.Button, gr.Button]
+    gr.Column, tuple[Any, ...], tuple[gr.Button, gr.Button, gr.Button, gr.Button]
 ]:
-    with gr.Group(visible=False) as group:
+    with gr.Column(visible=False, elem_classes=CARD) as group:
         gr.Markdown("### 3 · Review the draft", elem_classes="step")
         which = gr.Radio([], label=words.REVIEW_WHICH, visible=False)
         correction = gr.Textbox(label=words.REVIEW_LABEL, lines=5, elem_id="overread-correction")
