@@ -224,7 +224,7 @@ class Asking:
                 message=message,
                 draft=None if draft is None else draft_view(draft, work.actor.role),
                 history=history_of(
-                    conversation(work.session, case_id, work.actor.id), before=message.id
+                    conversation(work.session, case_id, work.actor.id), asked=message
                 ),
                 rows={str(image.id): (image, instances[image.id]) for image in images},
             )

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from inference.prompts import CLOSED_QUESTION, FREE_CHAT, UnknownTemplateError, template
 from inference.protocol import Turn
@@ -119,7 +118,7 @@ def _one_image(item: object, of_case: Sequence[Image]) -> dict[str, Any]:
 
 
 def history_of(
-    conversation: Sequence[tuple[Message, Draft | None]], before: UUID
+    conversation: Sequence[tuple[Message, Draft | None]], asked: Message
 ) -> list[tuple[str, str]]:
     """Return earlier questions as they were sent, with the answers as they were shown.
 
@@ -128,13 +127,13 @@ def history_of(
     """
     pairs: list[tuple[str, str]] = []
     for message, draft in conversation:
-        if message.id == before:
-            break
+        if message.id == asked.id or message.created_at > asked.created_at:
+            continue
         if draft is None or draft.finish_reason not in WORTH_REMEMBERING:
             continue
-        asked = [turn["text"] for turn in draft.messages if turn["role"] == "user"]
+        sent = [turn["text"] for turn in draft.messages if turn["role"] == "user"]
         if draft.shown_text.strip():
-            pairs.append((asked[-1] if asked else message.text, draft.shown_text))
+            pairs.append((sent[-1] if sent else message.text, draft.shown_text))
     kept: list[tuple[str, str]] = []
     room = REMEMBERED_CHARACTERS
     for asked_text, answer in reversed(pairs[-REMEMBERED_TURNS:]):

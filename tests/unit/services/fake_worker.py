@@ -1,0 +1,73 @@
+"""A model server written by hand: says what it is told, and notices how it is left."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from inference.errors import InferenceError
+from inference.protocol import Ask, Finished, Provenance, ServedModel, Token, WorkerHealth
+
+MADE_BY = Provenance(
+    model="overread-demo",
+    family="overread-demo",
+    weights_revision="r1",
+    weights_sha256="a" * 64,
+    engine="overread",
+    engine_version="0.1.0",
+    rendered_prompt="USER: <image>\nQ ASSISTANT:",
+    decoding={"temperature": 0.0, "max_tokens": 64},
+    seed=7,
+    prompt_tokens=90,
+    completion_tokens=12,
+    first_token_ms=35,
+)
+
+
+@dataclass
+class FakeWorker:
+    """Answers with `says`, then ends as told: normally, with `fails`, or never with `hangs`."""
+
+    says: Sequence[str] = ("The heart ", "is enlarged. ", "No effusion.")
+    fails: InferenceError | None = None
+    hangs: bool = False
+    finish_reason: str = "stop"
+    choices: dict[str, float] | None = None
+    listed: Sequence[ServedModel] = (
+        ServedModel("overread-demo", "overread-demo", "a" * 64, adapters=("chest-v2",)),
+    )
+    down: InferenceError | None = None
+    asked: list[Ask] = field(default_factory=list)
+    left_early: int = 0
+
+    async def stream(self, ask: Ask, /) -> AsyncGenerator[Token | Finished, None]:
+        self.asked.append(ask)
+        finished = False
+        try:
+            for text in self.says:
+                await asyncio.sleep(0)
+                yield Token(text)
+            if self.fails is not None:
+                finished = True
+                raise self.fails
+            while self.hangs:
+                await asyncio.sleep(0.01)
+            finished = True
+            yield Finished(
+                "".join(self.says),
+                self.finish_reason,  # type: ignore[arg-type]  # a word of the protocol
+                MADE_BY,
+                self.choices,
+            )
+        finally:
+            if not finished:
+                self.left_early += 1
+
+    async def models(self) -> list[ServedModel]:
+        if self.down is not None:
+            raise self.down
+        return list(self.listed)
+
+    async def health(self) -> WorkerHealth:
+        if self.down is not None:
+            return WorkerHealth("unreachable", "nothing answers")
+        return WorkerHealth("ready")

@@ -1,0 +1,101 @@
+"""Collections: made once, opened by members."""
+
+import pytest
+
+from storage.errors import NotFoundError
+from storage.tables import Collection, Membership
+from storage.vocabulary import Protocol, Role
+from tests.unit.services.world import World, done, refused
+from webapp.services.collections import Collections
+from webapp.services.errors import InvalidRequestError, NotAllowedError, NotSignedInError
+
+
+@pytest.fixture
+def collections(world: World) -> Collections:
+    return Collections(world.store, world.clock)
+
+
+def test_new_collection_is_reader_first_and_its_maker_a_member(
+    world: World, collections: Collections
+) -> None:
+    reader = world.make_actor(Role.READER)
+    made = collections.ensure(reader, "  Chest films ")
+    assert (made.name, made.protocol) == ("Chest films", Protocol.READER_FIRST)
+    assert collections.list(reader) == [made]
+    assert collections.list(world.make_actor(Role.READER)) == []
+    assert collections.list(world.make_actor(Role.ADMIN)) == [made]
+
+
+def test_ensuring_again_returns_the_same(world: World, collections: Collections) -> None:
+    reader = world.make_actor(Role.READER)
+    made = collections.ensure(reader, "Chest", Protocol.AI_FIRST)
+    assert collections.ensure(reader, "Chest") == made
+    assert collections.ensure(reader, "Chest", Protocol.AI_FIRST) == made
+    assert len(world.rows(Collection)) == 1
+    assert world.events() == [done("collection.ensured")] * 3
+
+
+def test_protocol_of_a_collection_is_not_changed_by_the_way(
+    world: World, collections: Collections
+) -> None:
+    reader = world.make_actor(Role.READER)
+    collections.ensure(reader, "Chest", Protocol.AI_FIRST)
+    with pytest.raises(InvalidRequestError):
+        collections.ensure(reader, "Chest", Protocol.TEACHING)
+    assert world.rows(Collection)[0].protocol is Protocol.AI_FIRST
+
+
+def test_foreign_collection_cannot_be_joined_by_its_name(
+    world: World, collections: Collections
+) -> None:
+    world.make_collection(name="Theirs")
+    reader = world.make_actor(Role.READER)
+    with pytest.raises(NotFoundError):
+        collections.ensure(reader, "Theirs")
+    assert world.rows(Membership) == []
+    assert world.events() == [refused("collection.ensured", "not_found")]
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\x00b", "a\ud800b"])
+def test_unusable_name_is_refused(world: World, collections: Collections, name: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        collections.ensure(world.make_actor(Role.READER), name)
+    assert world.rows(Collection) == []
+
+
+def test_trainees_and_strangers_make_none(world: World, collections: Collections) -> None:
+    with pytest.raises(NotAllowedError):
+        collections.ensure(world.make_actor(Role.TRAINEE), "Chest")
+    with pytest.raises(NotSignedInError):
+        collections.ensure(None, "Chest")
+    with pytest.raises(NotSignedInError):
+        collections.list(None)
+    assert world.rows(Collection) == []
+
+
+def test_admin_adds_a_member_once(world: World, collections: Collections) -> None:
+    admin, reader = world.make_actor(Role.ADMIN), world.make_actor(Role.READER, "ada")
+    collection = world.make_collection(name="Chest")
+    collections.add_member(admin, "Chest", "Ada")
+    collections.add_member(admin, str(collection.id), "ada")
+    assert [found.name for found in collections.list(reader)] == ["Chest"]
+    assert len(world.rows(Membership)) == 1
+
+
+def test_only_admins_add_members(world: World, collections: Collections) -> None:
+    reader = world.make_actor(Role.READER, "ada")
+    world.make_collection(name="Chest")
+    with pytest.raises(NotAllowedError):
+        collections.add_member(reader, "Chest", "ada")
+    with pytest.raises(NotSignedInError):
+        collections.add_member(None, "Chest", "ada")
+    assert world.rows(Membership) == []
+
+
+def test_unknown_collection_or_person_is_refused(world: World, collections: Collections) -> None:
+    admin = world.make_actor(Role.ADMIN)
+    world.make_collection(name="Chest")
+    with pytest.raises(NotFoundError):
+        collections.add_member(admin, "Head", admin.name)
+    with pytest.raises(NotFoundError):
+        collections.add_member(admin, "Chest", "nobody")
