@@ -116,7 +116,7 @@ class Store:
 
 
 def _sqlite(url: URL, busy_timeout_ms: int) -> Engine:
-    pragmas = PRAGMAS | {"busy_timeout": busy_timeout_ms}
+    pragmas = {"busy_timeout": busy_timeout_ms} | PRAGMAS  # waiting first
     _create_private(Path(url.database or ""))
     engine = create_engine(url)
 
@@ -182,6 +182,6 @@ def _refusal(error: BaseException | None) -> StorageError | None:
         if code in _SQLITE_FULL:
             return StorageFullError()
         return StoreBusyError() if code & 0xFF in _SQLITE_BUSY else None  # extended -> primary
-    if isinstance(error, psycopg.errors.InsufficientResources):
+    if isinstance(error, psycopg.errors.DiskFull):
         return StorageFullError()
     return StoreBusyError() if isinstance(error, _POSTGRES_BUSY) else None

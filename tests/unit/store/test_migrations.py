@@ -1,6 +1,7 @@
 """The schema's history."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,16 @@ def test_a_store_opened_without_migrating_stays_empty(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "empty.db") as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'overread.db'}"
+    stores: list[Store] = []
+    threads = [threading.Thread(target=lambda: stores.append(Store.open(url))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores) == 4
+    for store in stores:
+        store.close()
