@@ -21,22 +21,15 @@ from inference.families.published import Converted, Published
 from inference.families.tensors import Names, StoredTensor, pick
 from inference.protocol import Decoding
 
+# transformers up to 4.51 wrote the first prefixes, later ones the second; the tower's inner name
+# comes and goes in both.
+LEGACY = (
+    ("language_model.model.", "model.language_model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+)
+TOWERS = ("model.vision_tower.vision_model.", "vision_tower.vision_model.", "vision_tower.")
 UNUSED = ("*.rotary_emb.inv_freq", "*.embeddings.position_ids")
-# transformers up to 4.51 wrote the first spelling, later ones the second, with or without the
-# tower's inner name
-LEGACY_HF = Names(
-    prefixes=(
-        ("language_model.model.", "model.language_model."),
-        ("language_model.lm_head.", "lm_head."),
-        ("multi_modal_projector.", "model.multi_modal_projector."),
-        ("vision_tower.vision_model.", "model.vision_tower."),
-    ),
-    unused=UNUSED,
-)
-NEWER_HF = Names(
-    prefixes=(("model.vision_tower.vision_model.", "model.vision_tower."),), unused=UNUSED
-)
-IN_MEMORY = Names(prefixes=(), unused=UNUSED)
 
 
 class Llava15(LlavaFamily):
@@ -104,8 +97,8 @@ def _known(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spelling(stored: Mapping[str, StoredTensor]) -> Names:
-    if any(name.startswith("language_model.") for name in stored):
-        return LEGACY_HF
-    if any(name.startswith("model.vision_tower.vision_model.") for name in stored):
-        return NEWER_HF
-    return IN_MEMORY
+    """Find out which of transformers' spellings a release is in."""
+    legacy = any(name.startswith("language_model.") for name in stored)
+    tower = next((t for t in TOWERS if any(name.startswith(t) for name in stored)), None)
+    prefixes = LEGACY if legacy else ()
+    return Names(prefixes + (((tower, "model.vision_tower."),) if tower else ()), UNUSED)

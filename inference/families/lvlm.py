@@ -5,7 +5,6 @@ front; both are read, and nothing is guessed from the folder's name, because oth
 project have other towers.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,12 +100,11 @@ def tokenizer_file(published: Published, config: Mapping[str, Any]) -> tuple[byt
         ModelFolderRefusedError: neither the release nor its base in the hub folder has them.
     """
     place = published if published.has("vocab.json") else published.part(config["llm_name_or_path"])
-    vocabulary = json.loads(place.bytes("vocab.json"))
-    lines = place.bytes("merges.txt").decode("utf-8").splitlines()
-    pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ModelFolderRefusedError("merges.txt is damaged.")
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[(a, b) for a, b in pairs]))
+    try:
+        model = models.BPE.from_file(str(place.path("vocab.json")), str(place.path("merges.txt")))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelFolderRefusedError("vocab.json or merges.txt is damaged.") from error
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -22,7 +22,7 @@ from inference.families.tensors import StoredTensor
 
 logger = logging.getLogger(__name__)
 
-SHARD_BYTES = 4_000_000_000  # what one shard may take of memory while it is written
+SHARD_BYTES = 4_000_000_000
 HUB_RECORD = Path(".cache/huggingface/download/config.json.metadata")  # commit on its first line
 
 
@@ -32,6 +32,8 @@ def import_checkpoint(
     dst: Path,
     hub: Path | None = None,
     tower_dims: Path | None = None,
+    *,
+    shard_bytes: int = SHARD_BYTES,
 ) -> Manifest:
     """Convert a release, as fetched, into a folder that `load_model` reads.
 
@@ -41,6 +43,7 @@ def import_checkpoint(
         dst: Must not exist, or be empty.
         hub: Holds `org/name` folders for what the release names and does not contain.
         tower_dims: JSON with `num_heads` of a LLaVA-Rad tower that is not the published size.
+        shard_bytes: Largest weights file, and so what of the weights is in memory at once.
 
     Raises:
         ModelFolderRefusedError: something is missing, left over, mis-shaped, damaged or could run
@@ -57,7 +60,7 @@ def import_checkpoint(
         folder = Path(made) / "folder"
         folder.mkdir()
         converted = family.convert(published)
-        _write(converted, folder)
+        _write(converted, folder, shard_bytes)
         entry = catalog()[family_id]
         manifest = seal(
             folder,
@@ -75,11 +78,11 @@ def import_checkpoint(
     return manifest
 
 
-def _write(converted: Converted, folder: Path) -> None:
+def _write(converted: Converted, folder: Path, shard_bytes: int) -> None:
     (folder / "config.json").write_bytes(dumps(converted.config))
     for name, content in converted.files.items():
         (folder / name).write_bytes(content)
-    shards = list(_shards(converted.tensors))
+    shards = list(_shards(converted.tensors, shard_bytes))
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         name = (
@@ -96,11 +99,13 @@ def _write(converted: Converted, folder: Path) -> None:
         (folder / "model.safetensors.index.json").write_bytes(dumps(index))
 
 
-def _shards(tensors: Mapping[str, StoredTensor]) -> Iterator[dict[str, StoredTensor]]:
+def _shards(
+    tensors: Mapping[str, StoredTensor], shard_bytes: int
+) -> Iterator[dict[str, StoredTensor]]:
     shard: dict[str, StoredTensor] = {}
     size = 0
     for name in sorted(tensors):
-        if shard and size + tensors[name].nbytes > SHARD_BYTES:
+        if shard and size + tensors[name].nbytes > shard_bytes:
             yield shard
             shard, size = {}, 0
         shard[name] = tensors[name]
