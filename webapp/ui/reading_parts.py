@@ -76,7 +76,7 @@ def lay_out() -> tuple[Parts, Controls]:
         with gr.Column(scale=3, min_width=420), gr.Group(elem_id="overread-viewer"):
             pass
         with gr.Column(scale=2, min_width=380, elem_classes="reading-panel"):
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes="case-head"):
                 header = gr.Markdown(words.NO_CASE)
                 next_case = gr.Button("Next case", size="sm", scale=0, min_width=96)
             held_group, held_text, decisions = _held()
@@ -91,22 +91,25 @@ def lay_out() -> tuple[Parts, Controls]:
                     allow_tags=False,
                     feedback_options=None,
                     buttons=[],
-                    height=300,
+                    height=250,
                     elem_classes="conversation",
                     elem_id="overread-chat",
                 )
-                with gr.Row():
+                with gr.Row(elem_classes="quick"):
                     quick = [gr.Button(text, size="sm") for text in words.QUICK_QUESTIONS]
-                question = gr.Textbox(
-                    label=words.ASK_LABEL,
-                    placeholder=words.ASK_PLACEHOLDER,
-                    lines=1,
-                    max_lines=6,
-                    elem_id="overread-question",
-                )
-                with gr.Row():
-                    ask = gr.Button("Ask", variant="primary", size="sm")
-                    stop = gr.Button("Stop", variant="stop", size="sm", interactive=False)
+                with gr.Row(equal_height=True, elem_classes="ask"):
+                    question = gr.Textbox(
+                        label=words.ASK_LABEL,
+                        placeholder=words.ASK_PLACEHOLDER,
+                        lines=1,
+                        max_lines=6,
+                        scale=5,
+                        elem_id="overread-question",
+                    )
+                    ask = gr.Button("Ask", variant="primary", size="sm", min_width=64)
+                    stop = gr.Button(
+                        "Stop", variant="stop", size="sm", min_width=64, interactive=False
+                    )
             review_group, review, buttons = _review()
     parts = Parts(
         *states,

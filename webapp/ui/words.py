@@ -58,8 +58,8 @@ ASK_LABEL: Final = "Ask the model about this study"
 ASK_PLACEHOLDER: Final = "Is there a pleural effusion?"
 QUICK_QUESTIONS: Final = (
     "Describe the findings.",
-    "Give a one-line impression.",
-    "Is this study normal or abnormal?",
+    "Give a short impression.",
+    "Is this normal or abnormal?",
 )
 STOPPED: Final = " … stopped"
 ASKED_WITHOUT_ANSWER: Final = "No answer was made. Your question is kept; ask it again."
