@@ -10,17 +10,9 @@ from fastapi import APIRouter, Query, Response
 from webapp.api.asker import Asker
 from webapp.api.bodies import NextBody, OwnReadBody, ProgressBody, QuestionBody
 from webapp.api.event_stream import Events, EventStream
+from webapp.api.wire import told
 from webapp.services.bundle import Services
-from webapp.services.views import (
-    AskEvent,
-    CaseRow,
-    CaseView,
-    DoneEvent,
-    FlagEvent,
-    OwnReadView,
-    Page,
-    TokenEvent,
-)
+from webapp.services.views import AskEvent, CaseRow, CaseView, OwnReadView, Page
 
 
 def cases_router(services: Services) -> APIRouter:
@@ -102,22 +94,3 @@ async def _told(events: AsyncGenerator[AskEvent, None]) -> Events:
     async with aclosing(events):
         async for event in events:
             yield told(event)
-
-
-def told(event: AskEvent) -> tuple[str, dict[str, Any]]:
-    """Return an event's name and data as they go over the wire."""
-    match event:
-        case TokenEvent(text):
-            return "token", {"text": text}
-        case FlagEvent(flag):
-            return "flag", dict(flag)
-        case DoneEvent(draft):
-            return "done", {
-                "draft_id": str(draft.id),
-                "text": draft.shown_text,
-                "finish_reason": draft.finish_reason.value,
-                "flags": [dict(flag) for flag in draft.flags],
-                "choices": None if draft.choices is None else dict(draft.choices),
-                "sentences": [{"index": s.index, "text": s.text} for s in draft.sentences],
-                "notice": draft.notice,
-            }

@@ -6,7 +6,7 @@ import sys
 from uuid import uuid4
 
 from inference.errors import WorkerUnavailableError
-from webapp.api.cases import told
+from webapp.api.wire import told
 from webapp.cli.context import Context
 from webapp.cli.parsing import Parsers, an_id
 from webapp.cli.workers import any_worker

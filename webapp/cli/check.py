@@ -18,7 +18,6 @@ from storage.engine import PRAGMAS, Store
 from storage.errors import StorageError
 from storage.keys import Keys
 from storage.migrations import is_current
-from webapp.app import STATIC
 from webapp.cli.context import Context
 from webapp.cli.parsing import Parsers
 from webapp.cli.workers import worker_state
@@ -27,6 +26,7 @@ from webapp.settings import WebSettings
 State = Literal["ok", "note", "problem"]
 
 LEAST_FREE_GB: Final = 1.0
+VIEWER: Final = Path(__file__).parents[1] / "static" / "viewer" / "viewer.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,8 @@ def _blobs(settings: WebSettings) -> Iterator[Finding]:
 
 
 def _viewer(_settings: WebSettings) -> Iterator[Finding]:
-    built = STATIC / "viewer" / "viewer.js"
-    if built.is_file():
-        yield Finding("viewer", "ok", f"{built.stat().st_size / 1e6:.1f} MB")
+    if VIEWER.is_file():
+        yield Finding("viewer", "ok", f"{VIEWER.stat().st_size / 1e6:.1f} MB")
     else:
         yield Finding("viewer", "problem", "its build is missing; run `make viewer`")
 

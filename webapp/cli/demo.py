@@ -9,7 +9,7 @@ from webapp.cli.context import OPERATOR, Context
 from webapp.cli.init import set_up
 from webapp.cli.parsing import Parsers
 from webapp.cli.samples import bring_samples
-from webapp.cli.serve import serve
+from webapp.cli.serve import listening_arguments, serve
 
 
 def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
@@ -17,8 +17,7 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "demo", parents=[common], help="a temporary data folder with sample studies, and serve"
     )
-    command.add_argument("--host", help="address to listen on (OVERREAD_HOST)")
-    command.add_argument("--port", type=int, help="TCP port, 0 picks a free one (OVERREAD_PORT)")
+    listening_arguments(command)
     command.set_defaults(run=_run)
 
 

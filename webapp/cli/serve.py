@@ -1,25 +1,11 @@
 """`overread serve`: the web process and, unless there is one elsewhere, a worker beside it."""
 
 import argparse
-import logging
-import signal
-import socket
-from types import FrameType
-from typing import Final
+from importlib import import_module
+from typing import Any
 
-import uvicorn
-from starlette.types import ASGIApp
-
-from webapp.app import create_app
 from webapp.cli.context import Context
-from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
-from webapp.cli.workers import serving_worker
-from webapp.services.bundle import build_services
-
-logger = logging.getLogger(__name__)
-
-GRACE_SECONDS: Final = 3  # pages hold streams open; they are cut after this long
 
 
 def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
@@ -27,9 +13,14 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "serve", parents=[common], help="start web and model worker; Ctrl-C stops both"
     )
+    listening_arguments(command)
+    command.set_defaults(run=serve)
+
+
+def listening_arguments(command: argparse.ArgumentParser) -> None:
+    """Describe where to listen."""
     command.add_argument("--host", help="address to listen on (OVERREAD_HOST)")
     command.add_argument("--port", type=int, help="TCP port, 0 picks a free one (OVERREAD_PORT)")
-    command.set_defaults(run=lambda context: serve(context))
 
 
 def serve(context: Context) -> int:
@@ -39,72 +30,6 @@ def serve(context: Context) -> int:
         CommandError: there is no installation, or the address cannot be listened on.
     """
     context.require_installation()
-    given, settings = context.arguments, context.settings
-    host = given.host or settings.host
-    listener = _listen(host, settings.port if given.port is None else given.port)
-    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once it has shut down
-    with listener, serving_worker(settings) as worker:
-        services = build_services(settings, worker)
-        _Server(create_app(settings, services), listener, context).run(sockets=[listener])
-    context.output.note("Stopped.")
-    return 0
-
-
-class _Server(uvicorn.Server):
-    """Says where it answers once it does, and takes Ctrl-C as an orderly end."""
-
-    def __init__(self, app: ASGIApp, listener: socket.socket, context: Context) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,  # the gate logs requests, by template
-                server_header=False,
-                proxy_headers=False,
-                ws="none",
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
-        self._listener = listener
-        self._context = context
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
-        await super().startup(sockets)
-        if not self.started:
-            return
-        settings = self._context.settings
-        host, port = self._listener.getsockname()[:2]
-        name = f"[{host}]" if ":" in host else host
-        url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else name}:{port}"  # noqa: S104 - compared
-        if settings.public_url is not None:
-            url = str(settings.public_url).rstrip("/")
-        self._context.output.result({"url": url}, f"Overread answers at {url}  (Ctrl-C stops it)")
-        logger.info("web.started", extra={"port": port})
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Run until a signal comes; Ctrl-C is how a person ends it, not a failure."""
-        try:
-            super().run(sockets)
-        except (KeyboardInterrupt, _LeaveError):
-            logger.info("web.stopped")
-
-
-class _LeaveError(Exception):
-    """SIGTERM, where Ctrl-C would raise KeyboardInterrupt."""
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    raise _LeaveError
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no such address"
-        raise CommandError(
-            f"{host}:{port} cannot be listened on ({reason}). Is Overread running already? "
-            "Choose another one with --port."
-        ) from None
+    web: Any = import_module("webapp.cli.web")
+    code: int = web.serve(context)
+    return code
