@@ -15,8 +15,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'head.db'}")
         with store.engine.begin() as connection:
-            command.revision(config(connection), message=sys.argv[1], autogenerate=True)
+            command.revision(
+                config(connection), message=sys.argv[1], autogenerate=True, rev_id=_next_number()
+            )
         store.close()
+
+
+def _next_number() -> str:
+    versions = Path(__file__).parent / "versions"
+    return f"{len(list(versions.glob('[0-9]*.py'))) + 1:04d}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import DateTime, String
+from sqlalchemy import String
 from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
@@ -17,7 +17,7 @@ def render_plain(_kind: str, item: object, _context: AutogenContext) -> str | Li
     if isinstance(item, AutoString) and isinstance(item.impl_instance, String):
         return f"sa.{String(item.impl_instance.length)!r}"
     if isinstance(item, UtcDateTime):
-        return f"sa.{DateTime(timezone=True)!r}"
+        return "sa.DateTime(timezone=True)"
     return False
 
 

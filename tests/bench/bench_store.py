@@ -4,6 +4,7 @@
 
 Through the use cases, on SQLite with `synchronous=FULL`. Beside each number stands its floor,
 measured in turn with it: a bare transaction of one insert into another file on the same disk.
+On a busy machine `cpu` tells what the clock cannot.
 """
 
 import random
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -228,15 +230,19 @@ def bare_insert(path: Path) -> Iterator[None]:
             yield
 
 
-def timed(*calls: Callable[[], object]) -> list[list[float]]:
-    """Run the calls in turn, `SAMPLES` times, and return the milliseconds of each."""
-    found: list[list[float]] = [[] for _ in calls]
-    for _ in range(SAMPLES):
-        for call, times in zip(calls, found, strict=True):
-            started = time.perf_counter()
-            call()
-            times.append((time.perf_counter() - started) * 1000)
-    return found
+@dataclass(slots=True)
+class Times:
+    """Milliseconds of each call, by the clock and by the processor."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def add(self, call: Callable[[], object]) -> None:
+        """Time one call."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        self.wall.append((time.perf_counter() - wall) * 1000)
+        self.cpu.append((time.process_time() - cpu) * 1000)
 
 
 def main(rows: int) -> None:
@@ -275,12 +281,16 @@ def measure(store: Store, folder: Path, rows: int) -> None:
         "worklist, what a reader has to do": partial(worklist.page, second, state="todo"),
         "worklist, what a reader has done": partial(worklist.page, second, state="done"),
     }
-    say(f"{'ms':<42}{'p50':>8}{'p95':>8}{'floor p50':>12}{'floor p95':>11}")
+    say(f"{'ms':<42}{'p50':>7}{'p95':>7}{'cpu p50':>9}{'floor p50':>11}{'floor p95':>11}")
     for name, call in measured.items():
-        times, floor = timed(call, lambda: next(insert))
+        times, floor = Times(), Times()
+        for _ in range(SAMPLES):
+            times.add(call)
+            floor.add(lambda: next(insert))
         say(
-            f"{name:<42}{_part(times, 50):>8.1f}{_part(times, 95):>8.1f}"
-            f"{_part(floor, 50):>12.1f}{_part(floor, 95):>11.1f}"
+            f"{name:<42}{_part(times.wall, 50):>7.1f}{_part(times.wall, 95):>7.1f}"
+            f"{_part(times.cpu, 50):>9.1f}"
+            f"{_part(floor.wall, 50):>11.1f}{_part(floor.wall, 95):>11.1f}"
         )
 
 
