@@ -35,14 +35,17 @@ def draw(desk: Desk, image: str, coords: Box) -> Box:
     return (*desk.pixel_at(image, (x0, y0)), *desk.pixel_at(image, (x1, y1)))
 
 
-@both
-@pytest.mark.parametrize("ratio", [1, 2], indirect=True)
 @pytest.mark.parametrize(
-    ("image", "coords"),
+    ("renderer", "ratio", "image", "coords"),
     [
-        pytest.param("film", (300, 420, 520, 610), id="square pixels"),
-        pytest.param("oblong", (40, 90, 110, 150), id="oblong pixels in an oblique plane"),
+        pytest.param("cpu", 1, "film", (300, 420, 520, 610), id="square pixels on the CPU"),
+        pytest.param("webgl", 1, "film", (300, 420, 520, 610), id="square pixels by WebGL"),
+        pytest.param("cpu", 1, "oblong", (40, 90, 110, 150), id="oblong pixels on the CPU"),
+        pytest.param("webgl", 1, "oblong", (40, 90, 110, 150), id="oblong pixels by WebGL"),
+        pytest.param("cpu", 2, "oblong", (40, 90, 110, 150), id="a fine screen, CPU"),
+        pytest.param("webgl", 2, "oblong", (40, 90, 110, 150), id="a fine screen, WebGL"),
     ],
+    indirect=["renderer", "ratio"],
 )
 def test_a_drawn_box_is_told_in_pixels_of_the_image(desk: Desk, image: str, coords: Box) -> None:
     desk.open(image)
@@ -129,10 +132,26 @@ def test_boxes_of_the_page_are_kept_with_those_drawn_meanwhile(desk: Desk) -> No
     desk.tell("film", regions=[first], selected_sentence=0)  # the page has not heard of it yet
     assert [box["id"] for box in desk.boxes()] == ["r1", drawn]
     desk.tell("film", regions=[])  # now the page takes its own away
-    desk.settle()
+    assert [box["id"] for box in desk.boxes()] == [drawn]
     draw(desk, "film", (100, 700, 200, 800))
     assert desk.boxes()[0]["id"] == drawn
     assert len(desk.boxes()) == 2
+
+
+def test_what_the_page_sends_during_a_drawing_waits_for_its_end(desk: Desk) -> None:
+    desk.open("film")
+    desk.press("b")
+    x, y, _, _ = desk.pane()
+    desk.page.mouse.move(x + 500, y + 200)
+    desk.page.mouse.down()
+    desk.page.mouse.move(x + 540, y + 240, steps=3)
+    desk.tell("film", regions=[region("r1", "film", [200, 300, 400, 500])], selected_sentence=1)
+    desk.page.mouse.move(x + 580, y + 260, steps=3)
+    desk.page.mouse.up()
+    boxes = {box["id"]: box["sentence"] for box in desk.boxes()}
+    assert boxes.pop("r1") is None
+    assert len(boxes) == 1
+    assert desk.page.locator(".ovr-host svg rect").count() == 2
 
 
 def test_selecting_a_sentence_goes_to_its_box(desk: Desk) -> None:

@@ -7,10 +7,11 @@ from tests.browser.viewer.desk import Desk
 
 pytestmark = pytest.mark.browser
 
+webgl = pytest.mark.parametrize("renderer", ["webgl"], indirect=True)
 both = pytest.mark.parametrize("renderer", ["cpu", "webgl"], indirect=True)
 
 
-@both
+@webgl
 def test_a_failed_frame_covers_the_slice_before_until_it_loads(desk: Desk) -> None:
     desk.expected_failures = True
     desk.images.broken.add(("ct", 17))
@@ -67,7 +68,7 @@ def test_the_last_image_chosen_wins_over_one_still_loading(desk: Desk) -> None:
     assert desk.heard()["view"]["image_id"] == "ct"
 
 
-@both
+@webgl
 def test_a_pane_hidden_at_first_shows_its_image_when_it_appears(desk: Desk) -> None:
     desk.page.evaluate("() => { document.getElementById('place').style.display = 'none' }")
     desk.tell("ct")

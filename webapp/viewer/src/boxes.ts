@@ -76,6 +76,10 @@ export class Boxes {
       .map((mark) => this.region(mark));
   }
 
+  get isDrawing(): boolean {
+    return this.drawing.size > 0;
+  }
+
   get selected(): Region | null {
     const uid = marks.selection.getAnnotationsSelected()[0];
     const mark = uid ? this.all().find((entry) => entry.annotationUID === uid) : undefined;

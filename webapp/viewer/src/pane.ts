@@ -64,6 +64,7 @@ export class Pane {
     this.addTools();
     host.addEventListener(Enums.Events.IMAGE_RENDERED, this.rendered);
     host.addEventListener('contextmenu', preventDefault);
+    host.addEventListener('mousedown', preventAutoscroll);
   }
 
   private addTools(): void {
@@ -236,6 +237,7 @@ export class Pane {
   destroy(): void {
     this.host.removeEventListener(Enums.Events.IMAGE_RENDERED, this.rendered);
     this.host.removeEventListener('contextmenu', preventDefault);
+    this.host.removeEventListener('mousedown', preventAutoscroll);
     this.frames = null;
     ToolGroupManager.destroyToolGroup(GROUP);
     this.engine.destroy();
@@ -244,4 +246,9 @@ export class Pane {
 
 function preventDefault(event: Event): void {
   event.preventDefault();
+}
+
+/** The middle button pans; a browser would scroll the page with it. */
+function preventAutoscroll(event: MouseEvent): void {
+  if (event.button === 1) event.preventDefault();
 }

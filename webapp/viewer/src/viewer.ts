@@ -44,6 +44,8 @@ export class Viewer {
   private state: ReadingState | null = null;
   private waiting: ReadingState | null = null;
   private regions: Region[] = [];
+  /** Those of the image on screen, as they were last read from it. */
+  private onScreen: Region[] = [];
   private tool: Tool = 'window';
   private dragStart: GreyWindow | null = null;
   private readonly wheel = new WheelSteps();
@@ -87,23 +89,27 @@ export class Viewer {
     this.state = state;
     if (!sameCase) {
       this.boxes!.clear();
+      this.onScreen = [];
       this.stack!.forget();
       forget();
       this.regions = state.regions;
     } else {
       this.regions = mergeRegions(before.regions, state.regions, this.regions);
+      this.onRegions(this.regions);
     }
     this.switcher.show(state.images, this.stack!.geometry?.id ?? null);
-    this.pane.choose(
-      this.tool === 'box' && state.readonly ? this.pick('window') : this.tool,
-      state.readonly,
-    );
+    if (before?.readonly !== state.readonly) this.allowBoxes(!state.readonly);
     this.boxes!.setSentence(state.selected_sentence);
     this.openWhatIsDue(sameCase);
-    if (sameCase && JSON.stringify(before.regions) !== JSON.stringify(state.regions))
-      this.showRegions();
+    if (sameCase && changed(before.regions, state.regions)) this.showRegions();
     if (sameCase && state.selected_sentence !== before.selected_sentence) this.goToSentence();
     this.refreshControls();
+    this.refreshOverlay();
+  }
+
+  private allowBoxes(allowed: boolean): void {
+    if (this.tool === 'box' && !allowed) this.tool = 'window';
+    this.pane!.choose(this.tool, !allowed);
   }
 
   private openWhatIsDue(sameCase: boolean): void {
@@ -164,7 +170,9 @@ export class Viewer {
 
   private showRegions(): void {
     const geometry = this.stack?.geometry;
-    if (geometry && this.pane?.isOpen) this.boxes!.show(geometry, this.regions);
+    if (!geometry || !this.pane?.isOpen || this.boxes!.isDrawing) return;
+    this.boxes!.show(geometry, this.regions);
+    this.onScreen = this.boxes!.list();
   }
 
   private goToSentence(): void {
@@ -228,10 +236,13 @@ export class Viewer {
   }
 
   private boxesChanged(): void {
-    const id = this.stack!.geometry?.id;
-    const others = this.regions.filter((region) => region.image_id !== id);
-    this.regions = [...others, ...this.boxes!.list()];
+    const now = this.boxes!.list();
+    this.regions = mergeRegions(this.onScreen, now, this.regions);
+    this.onScreen = now;
     this.onRegions(this.regions);
+    // What the page changed while a box was being drawn is not on screen yet.
+    const here = this.regions.filter((region) => region.image_id === this.stack!.geometry?.id);
+    if (here.length !== now.length) this.showRegions();
   }
 
   private boxSelected(box: Region | null): void {
@@ -304,16 +315,12 @@ export class Viewer {
     }
   }
 
-  private pick(tool: Tool): Tool {
-    this.tool = tool;
-    return tool;
-  }
-
   private chooseTool(tool: Tool): void {
     const readonly = this.state?.readonly ?? false;
     if ((tool === 'box' && readonly) || (tool === 'window' && this.stack!.isColour)) return;
     this.boxes!.cancel();
-    this.pane!.choose(this.pick(tool), readonly);
+    this.tool = tool;
+    this.pane!.choose(tool, readonly);
     this.refreshControls();
     this.refreshOverlay();
   }
@@ -373,3 +380,5 @@ export class Viewer {
     return this.root.isConnected;
   }
 }
+
+const changed = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
