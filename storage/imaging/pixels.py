@@ -106,9 +106,10 @@ def serve(
         low, high = min(low, high), max(low, high)
         for dtype in (np.int16, np.uint16):
             if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-                rescaled = frames.stored.astype(np.int64 if abs(slope) > 1 else np.int32)
-                rescaled = rescaled * int(slope) + int(intercept)
-                return Served(rescaled.astype(dtype), 1.0, 0.0, units)
+                values = frames.stored.astype(np.uint16)  # wraps, and comes out right: it fits
+                values *= np.uint16(int(slope) % 65536)
+                values += np.uint16(int(intercept) % 65536)
+                return Served(values.view(dtype), 1.0, 0.0, units)
     return Served(frames.stored, slope, intercept, units)
 
 
