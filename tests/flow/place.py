@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -55,6 +55,16 @@ class Place:
         client = self.visitor()
         client.headers["authorization"] = f"Bearer {self.tokens[role]}"
         return client
+
+    @asynccontextmanager
+    async def restarted(self) -> AsyncIterator["Place"]:
+        """Yield another process's view of the same data."""
+        client = WorkerClient(self.worker.url, KEY)
+        services = build_services(self.settings, client, now=self.world.clock)
+        try:
+            yield replace(self, gate=create_app(self.settings, services), services=services)
+        finally:
+            await services.aclose()
 
     @asynccontextmanager
     async def person(self, name: str, password: str = PASSWORD) -> AsyncIterator[httpx.AsyncClient]:
