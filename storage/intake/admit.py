@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from storage.imaging.volume import Plane, order_planes
 from storage.intake.deidentify import Deidentified
@@ -30,6 +30,9 @@ class Blobs(Protocol):
 
     def get(self, address: str) -> bytes:
         """Return the bytes of an address."""
+
+    def remove(self, address: str) -> None:
+        """Delete the bytes of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,11 @@ def admit_kept(
     uploaded_by: UUID,
     at: datetime,
 ) -> list[Case]:
-    """Make cases of what `keep` returned, one a study, as `admit` does; the caller commits."""
+    """Make cases of what `keep` returned, one a study, as `admit` does; the caller commits.
+
+    Bytes of a repeat that no case needs are removed: those of a study that a person refused,
+    or from before a person blanked a name.
+    """
     cases = []
     for study_key, by_content in kept_studies.items():
         kept = list(by_content.values())
@@ -115,8 +122,26 @@ def admit_kept(
             session.add(case)
             session.flush()
             _add_images(session, blobs, case, kept)
+        else:
+            own = {address for each in kept for address in (each.dicom_blob, each.pixel_blob)}
+            for address in unneeded(session, own):
+                blobs.remove(address)
         cases.append(case)
     return cases
+
+
+def unneeded(session: Session, addresses: set[str]) -> set[str]:
+    """Return those addresses that no case needs; a refused case needs none of its own."""
+    named = (
+        select(Instance.dicom_blob, Instance.pixel_blob)
+        .join(Image, col(Image.id) == col(Instance.image_id))
+        .join(Case, col(Case.id) == col(Image.case_id))
+        .where(
+            col(Case.state) != CaseState.REFUSED,
+            or_(col(Instance.dicom_blob).in_(addresses), col(Instance.pixel_blob).in_(addresses)),
+        )
+    )
+    return addresses - {address for pair in session.exec(named) for address in pair}
 
 
 def _keep(blobs: Blobs, item: Deidentified) -> _Kept:

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session
 
 from storage.cases import images_of, instances_of
-from storage.intake.admit import Blobs
+from storage.intake.admit import Blobs, unneeded
 from storage.intake.mask import Box, mask
-from storage.tables import Case, Image, Instance
+from storage.tables import Case, Instance
 from storage.vocabulary import CaseState
 
 
@@ -39,7 +39,7 @@ def admit_held(
     if not set(boxes) <= {image.id for image in images}:
         raise ValueError("a box names an image that the case does not have")
     instances = instances_of(session, [image.id for image in images])
-    before, after = set[str](), set[str]()
+    before = set[str]()
     for image in images:
         digest = hashlib.sha256()
         for instance in instances[image.id]:
@@ -48,7 +48,6 @@ def admit_held(
             item = mask(blobs.get(instance.dicom_blob), own)
             instance.dicom_blob = blobs.put(item.dicom)
             instance.pixel_blob = blobs.put(item.pixels)
-            after |= {instance.dicom_blob, instance.pixel_blob}
             digest.update(item.pixels)
             session.add(instance)
         image.sha256 = digest.hexdigest()
@@ -56,7 +55,7 @@ def admit_held(
     case.state, case.held_because = CaseState.ADMITTED, []
     session.add(case)
     session.flush()
-    return _unused(session, case, before - after)
+    return unneeded(session, before)
 
 
 def refuse_held(session: Session, case: Case) -> set[str]:
@@ -71,22 +70,7 @@ def refuse_held(session: Session, case: Case) -> set[str]:
     session.flush()
     each = [instance for of_image in instances.values() for instance in of_image]
     held = {address for one in each for address in (one.dicom_blob, one.pixel_blob)}
-    return _unused(session, case, held)
-
-
-def _unused(session: Session, case: Case, addresses: set[str]) -> set[str]:
-    """Return those addresses that no other case still needs: equal bytes are stored once."""
-    needed = (
-        select(Instance.dicom_blob, Instance.pixel_blob)
-        .join(Image, col(Image.id) == col(Instance.image_id))
-        .join(Case, col(Case.id) == col(Image.case_id))
-        .where(
-            col(Case.id) != case.id,
-            col(Case.state) != CaseState.REFUSED,
-            or_(col(Instance.dicom_blob).in_(addresses), col(Instance.pixel_blob).in_(addresses)),
-        )
-    )
-    return addresses - {address for pair in session.exec(needed) for address in pair}
+    return unneeded(session, held)
 
 
 def _boxes_of(instance: Instance, boxes: Sequence[Box], image_frames: int) -> list[Box]:

@@ -244,3 +244,37 @@ def test_bytes_that_another_case_needs_are_not_given_up(world: World, take: Taki
     take(picture_bytes(picture("L")), into=world.collection("other films"))
     with world.store.write() as session:
         assert refuse_held(session, session.get_one(Case, held.id)) == set()
+
+
+def test_a_repeat_of_a_refused_study_leaves_no_bytes(world: World, take: Taking) -> None:
+    (held,) = take(picture_bytes(picture("L")))
+    with world.store.write() as session:
+        unused = refuse_held(session, session.get_one(Case, held.id))
+    for address in unused:
+        world.blobs.remove(address)
+    (again,) = take(picture_bytes(picture("L")))
+    assert (again.id, again.state) == (held.id, CaseState.REFUSED)
+    assert not list(world.blobs.addresses())
+
+
+def test_a_repeat_of_a_masked_study_leaves_only_the_masked_bytes(
+    world: World, take: Taking
+) -> None:
+    (held,) = take(picture_bytes(picture("L")))
+    (image,) = rows(world, Image)
+    with world.store.write() as session:
+        case = session.get_one(Case, held.id)
+        unused = admit_held(session, world.blobs, case, {image.id: [Box(0, 0, 6, 4)]})
+    for address in unused:
+        world.blobs.remove(address)
+    masked = set(world.blobs.addresses())
+    (again,) = take(picture_bytes(picture("L")))
+    assert (again.id, again.state) == (held.id, CaseState.ADMITTED)
+    assert set(world.blobs.addresses()) == masked
+
+
+def test_a_repeat_of_an_admitted_study_keeps_its_bytes(world: World, take: Taking) -> None:
+    take(film())
+    before = set(world.blobs.addresses())
+    take(film())
+    assert set(world.blobs.addresses()) == before
