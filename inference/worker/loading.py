@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
@@ -54,6 +55,7 @@ def open_model(options: LoadOptions) -> tuple[LoadedModel, Budget]:
         "worker.memory", extra={"needed_gb": _gb(budget.needed), "free_gb": _gb(budget.free)}
     )
     budget.check()
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # as transformers has it
     model = load_model(
         folder, family=options.family, dtype=dtype, device=device, quantize=options.quantize
     )

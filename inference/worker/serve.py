@@ -56,10 +56,10 @@ class _Server(uvicorn.Server):
 
 def serve(options: ServeOptions) -> int:
     """Serve until told to stop; return the exit code."""
-    configure_logs()
     listener = _listen(options.host, options.port)
     if listener is None:
         return _complain(f"port {options.port} on {options.host} cannot be listened on")
+    configure_logs()
     metrics = Metrics()
     state = WorkerState()
     app = create_app(state, metrics, ServerOptions(key=options.key))
