@@ -1,0 +1,84 @@
+"""How Gradio is mounted: each default that would be a hole here is seen to be off."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+import httpx
+import pytest
+from gradio.data_classes import FileData
+from starlette.routing import Mount
+
+from tests.flow.place import Place
+from webapp.auth.inline_scripts import INLINE_SCRIPTS, InlineScripts
+from webapp.ui import PAGES
+
+TAKES_FILES = tuple(
+    component
+    for component in (
+        *(gr.Audio, gr.Dataset, gr.DownloadButton, gr.File, gr.FileExplorer, gr.Gallery),
+        *(gr.HTML, gr.Image, gr.ImageEditor, gr.Model3D, gr.MultimodalTextbox, gr.UploadButton),
+        *(gr.Video, gr.AnnotatedImage, gr.ImageSlider, gr.Code),
+    )
+)
+
+
+@pytest.fixture
+def blocks(place: Place) -> gr.Blocks:
+    found = [
+        route.app.app.blocks
+        for route in place.gate.app.routes  # type: ignore[attr-defined]  # a FastAPI
+        if isinstance(route, Mount) and isinstance(route.app, InlineScripts)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def _components(blocks: gr.Blocks) -> Iterator[object]:
+    return iter(blocks.blocks.values())
+
+
+def test_the_path_check_is_on(blocks: gr.Blocks) -> None:
+    assert blocks.has_launched is True
+
+
+def test_no_component_takes_files(blocks: gr.Blocks) -> None:
+    assert [c for c in _components(blocks) if isinstance(c, TAKES_FILES)] == []
+
+
+def test_only_the_conversation_could_carry_a_file_and_no_event_reads_it(blocks: gr.Blocks) -> None:
+    carriers = {
+        block._id
+        for block in blocks.blocks.values()
+        if FileData.__name__ in str(getattr(block, "data_model", "") or "")
+        or isinstance(block, gr.Chatbot)
+    }
+    read = {component._id for fn in blocks.fns.values() for component in fn.inputs}
+    assert carriers
+    assert carriers & read == set()
+
+
+def test_unsafe_defaults_are_off(blocks: gr.Blocks) -> None:
+    assert blocks.show_error is False
+    assert blocks.analytics_enabled is False
+    assert blocks.footer_links == []
+    assert blocks.allowed_paths == []
+    assert blocks.ssr_mode in (False, None)
+    assert not blocks.mcp_server
+    assert blocks.enable_monitoring is False
+
+
+def test_no_event_has_a_public_name(blocks: gr.Blocks) -> None:
+    assert {fn.api_visibility for fn in blocks.fns.values()} == {"private"}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", ["/", *(path for _, path, _ in PAGES)])
+async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) -> None:
+    async with place.person("admin") as browser:
+        answer: httpx.Response = await browser.get(path, headers={"accept": "text/html"})
+    policy = answer.headers["content-security-policy"]
+    assert answer.status_code == 200
+    assert "'unsafe-eval'" not in policy
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+    assert "'sha256-" in policy
+    assert INLINE_SCRIPTS not in answer.headers
