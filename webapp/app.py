@@ -1,12 +1,13 @@
 """The web application: API, sign-in and pages, with the gate around all of it."""
 
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from webapp.api.asker import actor_of
@@ -18,6 +19,7 @@ from webapp.auth.gate import Gate
 from webapp.auth.page_routes import page_routes
 from webapp.auth.routes import API, API_ROUTES, DOORS, RouteTable
 from webapp.auth.sign_in import sign_in_routes
+from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.settings import WebSettings
 from webapp.ui import PAGES, mount_pages
@@ -28,10 +30,18 @@ ROUTES: Final = RouteTable.of(
 )
 
 
-def create_app(settings: WebSettings, services: Services) -> Gate:
+MountPages = Callable[[FastAPI, Services, Callable[[Request], Actor]], FastAPI]
+
+
+def create_app(
+    settings: WebSettings, services: Services, *, mount: MountPages = mount_pages
+) -> Gate:
     """Build the application; nothing of it can be reached but through the returned gate.
 
-    The services are closed when the application shuts down.
+    Args:
+        settings: Of this process.
+        services: Closed when the application shuts down.
+        mount: Adds the pages; tests of the API alone pass one that adds none.
     """
 
     @asynccontextmanager
@@ -54,7 +64,7 @@ def create_app(settings: WebSettings, services: Services) -> Gate:
     app.mount("/static", StaticFiles(directory=STATIC))
     with warnings.catch_warnings():  # Gradio warns that several pages exclude what we turned off
         warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)
-        mount_pages(app, services, actor_of)
+        mount(app, services, actor_of)
     return Gate(
         app=app,
         table=ROUTES,

@@ -1,7 +1,7 @@
 """A whole Overread in one process: real store, real gate and pages, a scripted worker."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from fastapi import FastAPI
+from starlette.requests import Request
 
 from inference.client import WorkerClient
 from storage.keys import Keys
 from storage.vocabulary import Protocol, Role
 from tests.flow.fake_worker import KEY, FakeWorker
 from tests.unit.services.world import Clock, World
-from webapp.app import create_app
+from webapp.app import MountPages, create_app
 from webapp.auth.gate import Gate
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services, build_services
@@ -31,6 +33,11 @@ COLLECTION: Final = "Chest films"
 def cheap_passwords() -> Passwords:
     """Return a hasher with the smallest parameters argon2 takes."""
     return Passwords(time_cost=1, memory_kib=8)
+
+
+def no_pages(app: FastAPI, _services: Services, _actor_of: Callable[[Request], Actor]) -> FastAPI:
+    """Leave the pages out: building them takes longer than most tests."""
+    return app
 
 
 @dataclass
@@ -62,7 +69,9 @@ class Place:
         client = WorkerClient(self.worker.url, KEY)
         services = build_services(self.settings, client, now=self.world.clock)
         try:
-            yield replace(self, gate=create_app(self.settings, services), services=services)
+            yield replace(
+                self, gate=create_app(self.settings, services, mount=no_pages), services=services
+            )
         finally:
             await services.aclose()
 
@@ -75,7 +84,9 @@ class Place:
 
 
 @asynccontextmanager
-async def furnished(folder: Path, migrated: Path, worker: FakeWorker) -> AsyncIterator[Place]:
+async def furnished(
+    folder: Path, migrated: Path, worker: FakeWorker, *, mount: MountPages = no_pages
+) -> AsyncIterator[Place]:
     """Yield a place with one account of each role, all members of one collection."""
     settings = WebSettings.from_environment(
         {
@@ -93,7 +104,9 @@ async def furnished(folder: Path, migrated: Path, worker: FakeWorker) -> AsyncIt
     services = build_services(settings, client, now=clock, passwords=cheap_passwords())
     try:
         world = World(services.store, services.studies.blobs, clock)
-        place = Place(create_app(settings, services), services, settings, worker, world)
+        place = Place(
+            create_app(settings, services, mount=mount), services, settings, worker, world
+        )
         _move_in(place)
         yield place
     finally:
