@@ -82,13 +82,13 @@ def main() -> None:
     pictures = [
         picture
         for picture in read_sources(given.data, tuple(given.phantoms), given.seed)
-        if picture.part == given.part
+        if picture.part == given.part and picture.window == 0
     ]
     for folder in given.unseen:
         pictures += [
             replace(picture, source=f"unseen {picture.source}")
             for picture in read_sources(given.data, (folder,), given.seed)
-            if "phantom" in picture.source
+            if "phantom" in picture.source and picture.window == 0
         ]
     figures = measure(Asking(load_model(given.model)), pictures)
     sys.stdout.write("| what | value | 95 % interval | n | note |\n|---|---|---|---|---|\n")

@@ -16,6 +16,9 @@ ZONED = ("consolidation", "nodule")
 PLACES = [(name, side, "") for name in SIDED for side in SIDES] + [
     (name, side, zone) for name in ZONED for side in SIDES for zone in ZONES
 ]
+BOXED = ("pleural effusion", "pneumothorax", "consolidation", "nodule", "cardiomegaly",
+         "endotracheal tube", "pneumonia")  # fmt: skip
+COVERED = 0.35  # of the smaller of box and cell, from which on a cell shows the finding
 COUNT = 2 + len(NAMES) + len(MODALITY_NAMES) + len(BODY_NAMES) + len(PLACES)
 
 
@@ -38,3 +41,19 @@ def label_row(picture: Picture) -> torch.Tensor:
                     for s in picture.sites)
             )  # fmt: skip
     return torch.tensor([UNKNOWN if fact is None else float(fact) for fact in facts])
+
+
+def cell_rows(picture: Picture, grid: int) -> torch.Tensor:
+    """Return which cells show which boxed finding, row by row: float32 [grid * grid, 7]."""
+    cells = torch.full((grid, grid, len(BOXED)), UNKNOWN)
+    for index, name in enumerate(BOXED):
+        boxes = [s.box for s in picture.sites if s.finding == name and s.box is not None]
+        if picture.findings.get(name) is False or boxes:
+            cells[:, :, index] = 0.0
+        for left, top, right, bottom in boxes:
+            line = torch.arange(grid) / grid
+            wide = (torch.clamp(line + 1 / grid, max=right) - line.clamp(min=left)).clamp(min=0)
+            high = (torch.clamp(line + 1 / grid, max=bottom) - line.clamp(min=top)).clamp(min=0)
+            smaller = min((right - left) * (bottom - top), 1 / grid**2)
+            cells[:, :, index][high[:, None] * wide > COVERED * smaller] = 1.0
+    return cells.flatten(0, 1)

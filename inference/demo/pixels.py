@@ -39,13 +39,18 @@ def standardised(levels: torch.Tensor) -> torch.Tensor:
     return grey[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
-def varied(levels: NDArray[np.uint8], rng: Random) -> torch.Tensor:
-    """Return a batch as if taken, printed and scanned anew: float32 [n, S, S] in 0..255."""
+def varied(levels: NDArray[np.uint8], rng: Random, *, moved: bool) -> torch.Tensor:
+    """Return a batch as if taken, printed and scanned anew: float32 [n, S, S] in 0..255.
+
+    What has boxes is not `moved`: made-up films vary in place and size by themselves.
+    """
     worn = np.stack([_compressed(_coarsened(each, rng), rng) for each in levels])
-    batch = torch.from_numpy(worn).float()[:, None]
-    batch = functional.grid_sample(
-        batch, _grid(len(levels), rng), mode="bilinear", padding_mode="border", align_corners=False
-    )[:, 0]
+    batch = torch.from_numpy(worn).float()
+    if moved:
+        grid = _grid(len(levels), rng)
+        batch = functional.grid_sample(
+            batch[:, None], grid, mode="bilinear", padding_mode="border", align_corners=False
+        )[:, 0]
     return torch.stack([_exposed(each, rng) for each in batch])
 
 

@@ -60,6 +60,9 @@ CT_SLICES_USED = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # of a volume's length
 VALIDATION_SHARE, DEV_SHARE = 0.20, 0.12
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom; shares of the picture's side
+
+
 class Part(StrEnum):
     """Which part of the data a patient belongs to; the validation part is never fitted to."""
 
@@ -75,6 +78,7 @@ class Site:
     finding: str
     side: str = ""
     zone: str = ""
+    box: Box | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +223,10 @@ def _site(box: dict[str, Any], width: int) -> Site:
     """Name the side and zone of a radiologist's box; the patient's right is the film's left."""
     x, y = (box["x"] + box["w"] / 2) / width, (box["y"] + box["h"] / 2) / width
     zone = "upper" if y < 0.40 else "mid" if y < 0.58 else "lower"
-    return Site(box["finding"].lower(), "right" if x < 0.5 else "left", zone)
+    corners = (box["x"], box["y"], box["x"] + box["w"], box["y"] + box["h"])
+    left, top, right, bottom = (corner / width for corner in corners)
+    side = "right" if x < 0.5 else "left"
+    return Site(box["finding"].lower(), side, zone, (left, top, right, bottom))
 
 
 def _phantoms(folder: Path, seed: int) -> Iterator[Picture]:
@@ -241,7 +248,7 @@ def _phantoms(folder: Path, seed: int) -> Iterator[Picture]:
             study["view"],
             normal=not there,
             findings={name: name in there for name in PHANTOM_FINDINGS},
-            sites=tuple(Site(e["finding"], e["side"], e["zone"]) for e in study["findings"]),
+            sites=_true_sites(study["findings"], folder / study["files"][0]),
             sentences=tuple(study["sentences"]),
         )
 
@@ -253,6 +260,7 @@ def _slices(folder: Path, study: dict[str, Any], part: Part) -> Iterator[Picture
         index = int(share * len(files))
         cut = [e for e in study["findings"] if e["bbox"][2] <= index <= e["bbox"][5]]
         there = {entry["finding"] for entry in cut}
+        sites = _true_sites(cut, folder / files[index])
         for window in (0, 1):
             yield Picture(
                 folder / files[index],
@@ -263,6 +271,19 @@ def _slices(folder: Path, study: dict[str, Any], part: Part) -> Iterator[Picture
                 "chest",
                 normal=not there,
                 findings={name: name in there for name in CT_PHANTOM_FINDINGS},
-                sites=tuple(Site(e["finding"], e["side"], e["zone"]) for e in cut),
+                sites=sites,
                 window=window,
             )
+
+
+def _true_sites(entries: list[dict[str, Any]], path: Path) -> tuple[Site, ...]:
+    """Return the places of findings in a made-up picture, with their boxes."""
+    if not entries:
+        return ()
+    side = float(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows"]).Rows)
+    sites = []
+    for entry in entries:
+        first, last = entry["bbox"][:2], entry["bbox"][len(entry["bbox"]) // 2 :][:2]
+        box = (first[0] / side, first[1] / side, (last[0] + 1) / side, (last[1] + 1) / side)
+        sites.append(Site(entry["finding"], entry["side"], entry["zone"], box))
+    return tuple(sites)

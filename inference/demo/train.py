@@ -4,10 +4,11 @@
     python -m inference.demo.train --data ../shared/data --phantoms PHANTOMS \
         --out inference/demo/model --seed 0
 
-Stages, in order: read and decode the pictures (kept in `--work`), learn a byte-pair vocabulary
-from the questions and answers, measure the tower's channels, train projector and decoder (the
-tower frozen, then with its last stages following at a tenth of the rate), write the folder. The
-state is saved every few hundred steps; the same command goes on from there.
+Stages, in order: read and decode the pictures; learn a byte-pair vocabulary from the questions and
+answers; look at every picture with the frozen tower; train the projector to say where on a film
+what is seen, and what the film shows as a whole; train the decoder, the projector following; write
+the folder. Each stage leaves a file in `--work` and is not done twice; the last one saves its state
+every hundred steps, and the same command goes on from there.
 """
 
 import argparse
@@ -21,9 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from torch.nn import functional
@@ -31,28 +30,42 @@ from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from inference.demo import labels
 from inference.demo.dialogues import Dialogue, draw_dialogue
+from inference.demo.features import Features, look
 from inference.demo.metrics import seeded
 from inference.demo.packing import IGNORED, Pack, pack
-from inference.demo.pixels import MEAN, SIZE, STD, read_levels, standardised, varied
+from inference.demo.pixels import MEAN, SIZE, STD, read_levels
 from inference.demo.sources import Part, Picture, read_sources
-from inference.families.efficientnet_lite import (
-    EfficientNetLiteConfig,
-    EfficientNetLiteModel,
-    load_published,
-)
+from inference.families.efficientnet_lite import EfficientNetLiteConfig, load_published
 from inference.families.overread_demo import BOS, EOS, IMAGE, write_model
 from inference.families.preparing import Preparation
 from inference.families.tokenizing import BytePairTokenizer
 
 VOCABULARY, HIDDEN, LAYERS, HEADS, WIDE = 2048, 256, 4, 8, 768
 STAGES_SEEN, GRID, CONTEXT = [2, 4, 6], 8, 1024
+SOURCE_SHARES = {"nih": 0.34, "phantom": 0.33, "ct phantom": 0.05, "vqarad": 0.16,
+                 "mednist": 0.07, "hannover": 0.03, "tcia": 0.02}  # fmt: skip
+SEEING_STEPS, SEEING_PICTURES, SEEING_RATE, DROPPED = 500, 48, 1e-3, 0.15
 PICTURES, DIALOGUES = 12, 11  # in a batch; drawn about each picture, of which some fit
-RATE, WEIGHT_DECAY, WARM_UP, AVERAGED = 1.2e-3, 0.05, 100, 0.995
-FOLLOWING_STAGES, FOLLOWING_RATE = ("stages.5", "stages.6"), 1e-4
-LABEL_LOSS, LABEL_LAYER, DROPPED = 1.0, 2, 0.1  # facts are read half way, where words can use them
-SOURCE_SHARES = {"nih": 0.36, "phantom": 0.28, "ct phantom": 0.05, "vqarad": 0.18,
-                 "mednist": 0.08, "hannover": 0.03, "tcia": 0.02}  # fmt: skip
+RATE, FOLLOWING_RATE, WEIGHT_DECAY, WARM_UP, AVERAGED = 1.2e-3, 3e-4, 0.05, 100, 0.995
+FACTS_LAYER = 2  # facts are read half way up the decoder, where words can still use them
+CT_THINNED = 3  # one slice in so many is enough
 SAVED_EVERY = 100  # steps
+
+
+class Facts(nn.Module):
+    """Layers that read known facts off the picture's tokens; thrown away after training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = nn.Linear(HIDDEN, len(labels.BOXED))  # of each token of the grid
+        self.film = nn.Sequential(nn.LayerNorm(2 * HIDDEN), nn.Linear(2 * HIDDEN, labels.COUNT))
+        self.half_way = nn.Sequential(nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, labels.COUNT))
+
+    def seen(self, image: torch.Tensor, cells: torch.Tensor, film: torch.Tensor) -> torch.Tensor:
+        """Return the loss of the projector's tokens [n, grid * grid + 2, HIDDEN]."""
+        places = self.cells(image[:, :-2])
+        whole = self.film(image[:, -2:].flatten(1))
+        return known_loss(places, cells) + known_loss(whole, film)
 
 
 @dataclass
@@ -60,10 +73,20 @@ class Training:
     """Everything that changes while training, and what is needed to go on."""
 
     model: LlavaForConditionalGeneration
-    reader: nn.Module  # of label facts, discarded afterwards
-    average: dict[str, torch.Tensor]
+    facts: Facts
+    average: dict[str, torch.Tensor]  # the head is tied to the embeddings and not listed
     optimiser: torch.optim.Optimizer
     step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Features, dialogues and facts of some pictures."""
+
+    features: torch.Tensor
+    talk: list[list[Dialogue]]
+    film: torch.Tensor
+    cells: torch.Tensor
 
 
 def main() -> None:
@@ -80,7 +103,6 @@ def main() -> None:
     add("--work", type=Path, default=Path("demo-work"), help="state and caches")
     add("--seed", type=int, default=0)
     add("--steps", type=int, default=1500)
-    add("--follow-from", type=int, help="step from which the tower's last stages learn too")
     add("--with-dev", action="store_true", help="learn from the dev part as well")
     add("--threads", type=int, default=1)
     add("--revision", default="1")
@@ -91,17 +113,28 @@ def main() -> None:
     pictures = read_sources(given.data, tuple(given.phantoms), given.seed)
     levels = read_levels(pictures, given.work / "levels.npy")
     learnt = {Part.TRAIN, Part.DEV} if given.with_dev else {Part.TRAIN}
-    chosen = [index for index, picture in enumerate(pictures) if picture.part in learnt]
+    chosen = [
+        index
+        for index, picture in enumerate(pictures)
+        if picture.part in learnt and (picture.source != "ct phantom" or index % CT_THINNED == 0)
+    ]
     tokenizer_json = given.work / "tokenizer.json"
     if not tokenizer_json.exists():
         learn_vocabulary([pictures[i] for i in chosen], seeded(given.seed), tokenizer_json)
     tokenizer = BytePairTokenizer.from_file(tokenizer_json, bos=BOS)
-    corpus = Corpus([pictures[i] for i in chosen], levels[chosen])
-    training = prepare(corpus, tokenizer_json, given)
-    run(training, corpus, tokenizer, given)
-    training.model.load_state_dict(training.average, strict=False)
+    model = build(Tokenizer.from_file(str(tokenizer_json)).get_vocab())
+    tower = model.model.vision_tower.eval().to(memory_format=torch.channels_last)
+    tower.requires_grad_(requires_grad=False)
+    used = [pictures[i] for i in chosen]
+    features = look(tower, used, levels[chosen], given.work / "features.npy", given.seed)
+    corpus = Corpus(used, features)
+    training = prepare(model, given.work)
+    if training.step == 0:
+        learn_to_see(training, corpus, given)
+    learn_to_speak(training, corpus, tokenizer, given)
+    model.load_state_dict(training.average, strict=False)
     write_model(
-        training.model, tokenizer_json, given.out, revision=given.revision, context=CONTEXT,
+        model, tokenizer_json, given.out, revision=given.revision, context=CONTEXT,
         image=Preparation(fit="stretch", size=SIZE, mean=(MEAN,) * 3, std=(STD,) * 3),
     )  # fmt: skip
     (given.out / "model.safetensors").chmod(0o644)  # written for the owner alone otherwise
@@ -110,9 +143,9 @@ def main() -> None:
 class Corpus:
     """Pictures to draw batches from, with sources and patients in fixed proportions."""
 
-    def __init__(self, pictures: list[Picture], levels: NDArray[np.uint8]) -> None:
+    def __init__(self, pictures: list[Picture], features: Features) -> None:
         self.pictures = pictures
-        self.levels = levels
+        self.features = features
         films = Counter(picture.group for picture in pictures)
         sizes = [films[picture.group] ** -0.5 for picture in pictures]
         totals = dict.fromkeys(SOURCE_SHARES, 0.0)
@@ -122,17 +155,15 @@ class Corpus:
             SOURCE_SHARES[picture.source] * size / totals[picture.source]
             for picture, size in zip(pictures, sizes, strict=True)
         ]
-        self.facts = torch.stack([labels.label_row(picture) for picture in pictures])
+        self.film = torch.stack([labels.label_row(picture) for picture in pictures])
+        self.cells = torch.stack([labels.cell_rows(picture, GRID) for picture in pictures])
 
-    def batch(
-        self, seed: int, step: int
-    ) -> tuple[torch.Tensor, list[list[Dialogue]], torch.Tensor]:
-        """Draw step `step`'s pixels, dialogues and label facts; the same for the same seed."""
-        rng = seeded(f"{seed}:{step}")
-        drawn = rng.choices(range(len(self.pictures)), self.shares, k=PICTURES)
-        pixels = standardised(varied(self.levels[drawn], rng))
-        talk = [[draw_dialogue(self.pictures[i], rng) for _ in range(DIALOGUES)] for i in drawn]
-        return pixels, talk, self.facts[drawn]
+    def batch(self, rng: Random, pictures: int, dialogues: int) -> Batch:
+        """Draw some pictures, one look at each, and dialogues about them."""
+        drawn = rng.choices(range(len(self.pictures)), self.shares, k=pictures)
+        features = self.features.draw(drawn, [rng.random() for _ in drawn])
+        talk = [[draw_dialogue(self.pictures[i], rng) for _ in range(dialogues)] for i in drawn]
+        return Batch(features, talk, self.film[drawn], self.cells[drawn])
 
 
 def learn_vocabulary(pictures: list[Picture], rng: Random, path: Path) -> None:
@@ -162,13 +193,13 @@ def _lines(pictures: list[Picture], rng: Random) -> Iterator[str]:
             yield f"{question} {answer}"
 
 
-def build(vocabulary: int, ids: dict[str, int]) -> LlavaForConditionalGeneration:
+def build(ids: dict[str, int]) -> LlavaForConditionalGeneration:
     """Make the model with the published tower and everything else random."""
     vision = EfficientNetLiteConfig(
         image_size=SIZE, grid=GRID, feature_stages=STAGES_SEEN, placed=True
     )
     text = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=HIDDEN, intermediate_size=WIDE,
+        vocab_size=len(ids), hidden_size=HIDDEN, intermediate_size=WIDE,
         num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=HEADS,
         max_position_embeddings=CONTEXT, tie_word_embeddings=True, attention_dropout=0.0,
         bos_token_id=ids[BOS], eos_token_id=ids[EOS], pad_token_id=ids["<pad>"],
@@ -183,60 +214,58 @@ def build(vocabulary: int, ids: dict[str, int]) -> LlavaForConditionalGeneration
     return model
 
 
-def prepare(corpus: Corpus, tokenizer_json: Path, given: argparse.Namespace) -> Training:
-    """Build the model, measure the tower, and load the last saved state if there is one."""
-    tokenizer = Tokenizer.from_file(str(tokenizer_json))
-    model = build(tokenizer.get_vocab_size(), tokenizer.get_vocab())
-    tower = model.model.vision_tower.eval().to(memory_format=torch.channels_last)
-    tower.requires_grad_(requires_grad=False)
-    measure(tower, corpus)
-    reader = nn.Sequential(nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, labels.COUNT))
-    following = [p for n, p in tower.named_parameters() if n.startswith(FOLLOWING_STAGES)]
-    rest = [p for p in model.parameters() if p.requires_grad]
+def prepare(model: LlavaForConditionalGeneration, work: Path) -> Training:
+    """Set up the optimiser, and load the last saved state if there is one."""
+    facts = Facts()
+    following = list(model.model.multi_modal_projector.parameters())
+    rest = [*model.model.language_model.parameters(), *facts.parameters()]
     optimiser = torch.optim.AdamW(
-        [{"params": [*rest, *reader.parameters()], "rate": RATE},
-         {"params": following, "rate": FOLLOWING_RATE}],
+        [{"params": rest, "rate": RATE}, {"params": following, "rate": FOLLOWING_RATE}],
         lr=RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY,
     )  # fmt: skip
-    average = {n: t.detach().clone() for n, t in model.state_dict().items()}
-    training = Training(model, reader, average, optimiser)
-    saved = given.work / "state.pt"
+    average = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    training = Training(model, facts, average, optimiser)
+    saved = work / "state.pt"
     if saved.exists():
         state: dict[str, Any] = torch.load(saved, weights_only=True)
         model.load_state_dict(state["model"])
-        reader.load_state_dict(state["reader"])
+        facts.load_state_dict(state["facts"])
         optimiser.load_state_dict(state["optimiser"])
         training.average, training.step = state["average"], state["step"]
     return training
 
 
-@torch.no_grad()
-def measure(tower: EfficientNetLiteModel, corpus: Corpus) -> None:
-    """Store each channel's mean and deviation over some pictures, so that all weigh the same."""
-    rng = seeded(0)
-    drawn = rng.choices(range(len(corpus.pictures)), corpus.shares, k=256)
-    rows = [
-        tower(standardised(torch.from_numpy(corpus.levels[drawn[at : at + 32]]))).last_hidden_state
-        for at in range(0, len(drawn), 32)
-    ]
-    tokens = torch.cat(rows).flatten(0, 1)
-    tower.channel_mean.copy_(tokens.mean(dim=0))
-    tower.channel_std.copy_(tokens.std(dim=0).clamp(min=0.05))
+def learn_to_see(training: Training, corpus: Corpus, given: argparse.Namespace) -> None:
+    """Train the projector on facts alone: which cells show what, and what the film shows."""
+    projector, facts = training.model.model.multi_modal_projector, training.facts
+    learning = [*projector.parameters(), *facts.parameters()]
+    optimiser = torch.optim.AdamW(learning, lr=SEEING_RATE, weight_decay=WEIGHT_DECAY)
+    told = Progress()
+    for step in range(SEEING_STEPS):
+        batch = corpus.batch(seeded(f"{given.seed}:see:{step}"), SEEING_PICTURES, 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            image = projector(functional.dropout(batch.features, DROPPED))
+            loss = facts.seen(image, batch.cells, batch.film)
+        for group in optimiser.param_groups:
+            group["lr"] = SEEING_RATE * schedule(step, SEEING_STEPS)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        told.tell(step + 1, facts=loss.item())
+    for name, weight in training.model.named_parameters():
+        training.average[name] = weight.detach().clone()
 
 
-def run(
+def learn_to_speak(
     training: Training, corpus: Corpus, tokenizer: BytePairTokenizer, given: argparse.Namespace
 ) -> None:
-    """Train to the last step, saving now and then."""
-    started, losses = time.monotonic(), [0.0, 0.0]
+    """Train the decoder to the last step, the projector following; save now and then."""
+    told = Progress()
     while training.step < given.steps:
-        if given.follow_from is not None and training.step == given.follow_from:
-            for name, weight in training.model.model.vision_tower.named_parameters():
-                weight.requires_grad_(name.startswith(FOLLOWING_STAGES))
-        pixels, talk, facts = corpus.batch(given.seed, training.step)
-        batch = pack(talk, tokenizer, training.model.config.image_seq_length)
-        words, seen = losses_of(training, pixels, batch, facts)
-        torch.autograd.backward(words + LABEL_LOSS * seen)
+        batch = corpus.batch(seeded(f"{given.seed}:{training.step}"), PICTURES, DIALOGUES)
+        packed = pack(batch.talk, tokenizer, training.model.config.image_seq_length)
+        words, seen = losses_of(training, batch, packed)
+        torch.autograd.backward(words + seen)
         nn.utils.clip_grad_norm_(training.model.parameters(), 1.0)
         for group in training.optimiser.param_groups:
             group["lr"] = group["rate"] * schedule(training.step, given.steps)
@@ -244,41 +273,53 @@ def run(
         training.optimiser.zero_grad(set_to_none=True)
         training.step += 1
         follow_average(training)
-        losses = [0.98 * losses[0] + 0.02 * words.item(), 0.98 * losses[1] + 0.02 * seen.item()]
-        if training.step % 50 == 0:
-            seconds = time.monotonic() - started
-            said = f"{training.step} words {losses[0]:.3f} facts {losses[1]:.3f} {seconds:.0f} s"
-            sys.stdout.write(f"{said}\n")
-            sys.stdout.flush()
+        told.tell(training.step, words=words.item(), facts=seen.item())
         if training.step % SAVED_EVERY == 0 or training.step == given.steps:
             save(training, given.work / "state.pt")
 
 
-def losses_of(
-    training: Training, pixels: torch.Tensor, batch: Pack, facts: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the losses of the words to come and of the label facts."""
+def losses_of(training: Training, batch: Batch, packed: Pack) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the losses of the words to come and of the facts."""
     model = training.model.model
     with torch.autocast("cpu", torch.bfloat16):
-        features = model.vision_tower(pixels).last_hidden_state
-        features = functional.dropout(features, DROPPED)
-        image = model.multi_modal_projector(features)
-        embedded = model.get_input_embeddings()(batch.ids)
-        end = batch.image_at + image.shape[1]
-        embedded = torch.cat((embedded[:, : batch.image_at], image, embedded[:, end:]), dim=1)
+        image = model.multi_modal_projector(functional.dropout(batch.features, DROPPED))
+        embedded = model.get_input_embeddings()(packed.ids)
+        end = packed.image_at + image.shape[1]
+        embedded = torch.cat((embedded[:, : packed.image_at], image, embedded[:, end:]), dim=1)
         states = model.language_model(
-            inputs_embeds=embedded, attention_mask=batch.mask, position_ids=batch.positions,
-            use_cache=False,
-            output_hidden_states=True,
+            inputs_embeds=embedded, attention_mask=packed.mask, position_ids=packed.positions,
+            use_cache=False, output_hidden_states=True,
         )  # fmt: skip
-        learnt = batch.targets != IGNORED
+        learnt = packed.targets != IGNORED
         logits = training.model.lm_head(states.last_hidden_state[learnt])
-        told = training.reader(states.hidden_states[LABEL_LAYER][:, end - 1])
-    weights = batch.weights[learnt]
-    words = functional.cross_entropy(logits.float(), batch.targets[learnt], reduction="none")
+        half_way = training.facts.half_way(states.hidden_states[FACTS_LAYER][:, end - 1])
+        seen = training.facts.seen(image, batch.cells, batch.film)
+    weights = packed.weights[learnt]
+    words = functional.cross_entropy(logits.float(), packed.targets[learnt], reduction="none")
+    return (words * weights).sum() / weights.sum(), seen + known_loss(half_way, batch.film)
+
+
+def known_loss(logits: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+    """Return the binary cross-entropy of those facts that are known."""
     known = facts != labels.UNKNOWN
-    seen = functional.binary_cross_entropy_with_logits(told.float()[known], facts[known])
-    return (words * weights).sum() / weights.sum(), seen
+    return functional.binary_cross_entropy_with_logits(logits.float()[known], facts[known])
+
+
+class Progress:
+    """Running losses, printed every 50 steps."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._losses: dict[str, float] = {}
+
+    def tell(self, step: int, **losses: float) -> None:
+        """Take in one step's losses."""
+        for name, loss in losses.items():
+            self._losses[name] = 0.97 * self._losses.get(name, loss) + 0.03 * loss
+        if step % 50 == 0:
+            said = " ".join(f"{name} {loss:.3f}" for name, loss in self._losses.items())
+            sys.stdout.write(f"{step} {said} {time.monotonic() - self._started:.0f} s\n")
+            sys.stdout.flush()
 
 
 def schedule(step: int, steps: int) -> float:
@@ -301,7 +342,7 @@ def follow_average(training: Training) -> None:
 def save(training: Training, path: Path) -> None:
     """Write the state through a temporary name."""
     state = {
-        "model": training.model.state_dict(), "reader": training.reader.state_dict(),
+        "model": training.model.state_dict(), "facts": training.facts.state_dict(),
         "optimiser": training.optimiser.state_dict(), "average": training.average,
         "step": training.step,
     }  # fmt: skip
