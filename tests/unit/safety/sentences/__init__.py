@@ -1,0 +1,48 @@
+"""Labelled sentences, written for these tests: what the rules must catch, and leave alone.
+
+`dev` was open while the rules were written; `held_out` was written before and is only scored.
+A sentence about a critical finding carries its label in its form.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final, Literal
+
+RAISES: Final = frozenset(
+    {"positive", "uncertain", "misspelt", "abbreviation", "plural", "template"}
+)
+SILENT: Final = frozenset({"negated", "historical", "hypothetical", "family", "template_absent"})
+
+Half = Literal["dev", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A sentence and what the rules should say to it."""
+
+    text: str
+    finding: str | None  # the critical finding it is about
+    form: str  # "treatment", "benign", or how it speaks of the finding
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it suggests a critical finding in this patient now."""
+        return self.form in RAISES
+
+
+@cache
+def labelled(half: Half) -> tuple[Labelled, ...]:
+    """Return one half of the set."""
+    fields = tomllib.loads(files(__name__).joinpath(f"{half}.toml").read_text("utf-8"))
+    plain = [
+        Labelled(text, None, form) for form in ("treatment", "benign") for text in fields[form]
+    ]
+    critical = [
+        Labelled(text, finding, form)
+        for finding, forms in fields["critical"].items()
+        for form, texts in forms.items()
+        for text in texts
+    ]
+    return (*plain, *critical)
