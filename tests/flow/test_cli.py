@@ -1,0 +1,286 @@
+"""The command line as a person or a script uses it, on a folder of its own."""
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from storage.phantoms import make_studies, to_bytes
+from tests.flow.fake_worker import KEY, SAYS, FakeWorker
+from webapp.cli import main
+
+PASSWORD = "a password for a test"
+
+
+@dataclass
+class Ran:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        return json.loads(self.out)
+
+
+Overread = Callable[..., Ran]
+
+
+@pytest.fixture
+def quiet_logging() -> Iterator[None]:
+    """Give pytest its log handlers back: a command sets the whole process's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def overread(
+    tmp_path: Path,
+    worker: FakeWorker,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    quiet_logging: None,  # noqa: ARG001 - for its end
+) -> Overread:
+    environ = {
+        "OVERREAD_DATA_DIR": str(tmp_path / "data"),
+        "OVERREAD_WORKER_URL": worker.url,
+        "OVERREAD_WORKER_KEY": KEY,
+    }
+
+    def run(*arguments: str, stdin: str = "", **more: str) -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = main(arguments, environ | more)
+        printed = capsys.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def installed(overread: Overread) -> Overread:
+    overread("init", "--password-stdin", stdin=PASSWORD + "\n")
+    return overread
+
+
+def test_init_prints_a_one_time_password_once_and_is_safe_to_repeat(
+    overread: Overread, tmp_path: Path
+) -> None:
+    first = overread("init", "--json")
+    keys = (tmp_path / "data" / "keys.json").read_bytes()
+    second = overread("init", "--json")
+
+    assert (first.code, second.code) == (0, 0)
+    assert first.json["one_time_password"]
+    assert second.json["one_time_password"] is None
+    assert first.json["id"] == second.json["id"]
+    assert (tmp_path / "data" / "keys.json").read_bytes() == keys
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "data" / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_data_without_keys_are_not_given_new_ones(installed: Overread, tmp_path: Path) -> None:
+    (tmp_path / "data" / "keys.json").unlink()
+
+    ran = installed("init")
+
+    assert ran.code == 1
+    assert "Restore" in ran.err
+    assert not (tmp_path / "data" / "keys.json").exists()
+
+
+def test_a_folder_of_other_things_is_left_alone(overread: Overread, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "thesis.txt").write_text("mine")
+
+    ran = overread("init")
+
+    assert ran.code == 1
+    assert list((tmp_path / "data").iterdir()) == [tmp_path / "data" / "thesis.txt"]
+
+
+@pytest.mark.parametrize("command", [["users", "list"], ["serve"], ["check"]])
+def test_without_an_installation_a_command_says_what_to_do(
+    overread: Overread, command: list[str], tmp_path: Path
+) -> None:
+    ran = overread(*command)
+
+    assert ran.code == 1
+    assert "overread init" in ran.err + ran.out
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_setting_stops_the_start(overread: Overread) -> None:
+    ran = overread("users", "list", OVERREAD_PROT="1")
+
+    assert ran.code == 2
+    assert "did you mean OVERREAD_PORT?" in ran.err
+
+
+def test_people_and_tokens(installed: Overread) -> None:
+    added = installed("users", "add", "Rita", "--role", "reader", "--json").json
+    chosen = installed(
+        "users", "add", "tom", "--role", "trainee", "--password-stdin", "--json", stdin=PASSWORD
+    ).json
+    taken = installed("users", "add", "rita", "--role", "admin", "--json")
+    token = installed("tokens", "create", "rita", "--days", "3", "--json").json
+    too_much = installed("tokens", "create", "tom", "--role", "admin")
+    listed = installed("tokens", "list", "--json").json["items"]
+    revoked = installed("tokens", "revoke", token["id"])
+    installed("users", "disable", "tom")
+    people = installed("users", "list", "--json").json["items"]
+
+    assert (added["name"], added["must_change_password"]) == ("rita", True)
+    assert added["one_time_password"]
+    assert chosen["one_time_password"] is None
+    assert (taken.code, taken.json["error"]["code"]) == (1, "name_taken")
+    assert token["token"].startswith("ovr_")
+    assert too_much.code == 1
+    assert [each["id"] for each in listed] == [token["id"]]
+    assert "secret" not in listed[0]
+    assert revoked.code == 0
+    assert {each["name"]: each["disabled"] for each in people} == {
+        "admin": False,
+        "rita": False,
+        "tom": True,
+    }
+
+
+def test_a_read_from_the_terminal(installed: Overread, tmp_path: Path) -> None:
+    (study,) = make_studies(1, seed=5, size=128, ct_every=0)
+    film = tmp_path / "film.dcm"
+    film.write_bytes(to_bytes(study.files[0][1]))
+    picture = tmp_path / "photo.png"
+    Image.new("L", (64, 64), 90).save(picture)
+    empty = tmp_path / "empty.dcm"
+    empty.write_bytes(b"")
+
+    files = (str(film), str(picture))
+    ingested = installed("ingest", *files, "--collection", "Films")
+    lines = [json.loads(line) for line in ingested.out.splitlines()]
+    assert ingested.code == 0
+    assert [(line["file"], line["outcome"]) for line in lines] == [
+        (str(film), "admitted"),
+        (str(picture), "held"),
+    ]
+    assert all(set(line) >= {"file", "outcome", "code", "case_id"} for line in lines)
+    bad = installed("ingest", str(empty), "--collection", "Films")
+    assert (bad.code, json.loads(bad.out)["outcome"]) == (1, "refused")
+
+    case_id = lines[0]["case_id"]
+    assert case_id in installed("studies", "list").out
+    assert len(installed("studies", "list", "--state", "held", "--json").json["items"]) == 1
+    assert installed("studies", "show", case_id, "--json").json["id"] == case_id
+    out = tmp_path / "out"
+    written = installed("studies", "export", case_id, "--out", str(out), "--json").json["files"]
+    assert {Path(name).suffix for name in written} == {".dcm", ".png"}
+    assert all(Path(name).is_file() for name in written)
+
+    asked = installed("ask", case_id, "What do you see?", "--json").json
+    assert (asked["text"], asked["finish_reason"]) == (SAYS, "stop")
+    assert asked["draft_id"]
+    told = installed("ask", case_id, "And now?")
+    assert SAYS in told.out
+    assert "draft – not for clinical use" in told.out
+
+    exported = installed("export", "--format", "full", "--out", str(tmp_path / "x"), "--json")
+    assert exported.code == 0
+    assert exported.json["format"] == "full"
+
+
+def test_a_case_that_is_not_there(installed: Overread) -> None:
+    ran = installed("studies", "show", "00000000-0000-0000-0000-000000000001", "--json")
+
+    assert (ran.code, ran.json["error"]["code"]) == (1, "not_found")
+
+
+def test_check_tells_what_is_unsafe(installed: Overread, tmp_path: Path) -> None:
+    whole = {row["name"]: row["state"] for row in installed("check", "--json").json["items"]}
+    (tmp_path / "data").chmod(0o755)
+    (tmp_path / "data" / "keys.json").chmod(0o644)
+    ran = installed("check", "--json", OVERREAD_HOST="0.0.0.0")  # noqa: S104 - what is refused
+    broken = {row["name"]: row["state"] for row in ran.json["items"]}
+
+    assert {name for name, state in whole.items() if state == "problem"} == set()
+    assert ran.code == 1
+    assert {name for name, state in broken.items() if state == "problem"} == {
+        "address",
+        "data folder",
+        "keys",
+    }
+
+
+def _get(url: str, token: str = "") -> dict[str, Any]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _until(look: Callable[[], str | None], process: subprocess.Popen[str]) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "overread serve ended"
+        try:
+            if (found := look()) is not None:
+                return found
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # web and worker start as separate processes
+def test_serve_says_why_the_model_is_missing_and_stops_with_its_worker(
+    installed: Overread, tmp_path: Path
+) -> None:
+    token = installed("tokens", "create", "admin", "--json").json["token"]
+    model = tmp_path / "no-model"
+    model.mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")}
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [Path(sys.executable).with_name("overread"), "serve", "--port", "0", "--json"],
+        env=kept | {"OVERREAD_DATA_DIR": str(tmp_path / "data"), "OVERREAD_MODEL": str(model)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        assert _get(f"{url}/api/v1/health/live") == {"status": "live"}
+        note = json.loads((tmp_path / "data" / "worker.json").read_text())
+
+        def reason() -> str | None:
+            ready = _get(f"{url}/api/v1/health/ready", token)
+            found: str = ready["worker_reason"]
+            return found if found not in {"", "loading"} else None
+
+        assert "overread.json" in _until(reason, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr] # a pipe, see above
+
+    assert process.returncode == 0
+    assert not (tmp_path / "data" / "worker.json").exists()
+    with pytest.raises((urllib.error.URLError, OSError)):
+        _get(f"http://127.0.0.1:{note['port']}/health")
