@@ -1,6 +1,7 @@
 """What a model will need and what is free, before a byte of it is loaded."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,14 @@ def estimate(
         each = QUANTISED_BYTES[quantize] if quantize and linear else dtype.itemsize
         needed += math.prod(shape) * each
     return Budget(int(needed * OVERHEAD), free_bytes(device), str(device))
+
+
+def used_bytes(device: torch.device) -> int:
+    """Bytes this process holds: on an accelerator, its tensors; else what is resident."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def free_bytes(device: torch.device) -> int:

@@ -32,6 +32,7 @@ from inference.worker.engine.runner import Runner
 from inference.worker.engine.sampling import Rule, resolve
 from inference.worker.engine.scheduler import Scheduler
 from inference.worker.engine.vocabulary import Vocabulary
+from inference.worker.memory import used_bytes
 from inference.worker.pictures import digest
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Engine:
             WorkerBusyError: the queue is full.
             WorkerUnavailableError: the engine is stopping.
         """
-        if self.load().queued >= self._config.max_queued:
+        if self._queued() >= self._config.max_queued:
             raise WorkerBusyError
         rule = resolve(ask.decoding, self.model.default_decoding)
         prompt = self._preparer.prepare(ask)
@@ -148,12 +149,16 @@ class Engine:
         """How busy the engine is right now."""
         scheduler = self._scheduler
         return Load(
-            queued=self._inbox.qsize() + len(scheduler.waiting),
+            queued=self._queued(),
             running=scheduler.batch.running,
             slot_bytes=self._runner.slots.nbytes,
             prefix_bytes=scheduler.batch.prefixes.nbytes,
             feature_bytes=self.features.nbytes,
+            memory_bytes=used_bytes(self.model.device),
         )
+
+    def _queued(self) -> int:
+        return self._inbox.qsize() + len(self._scheduler.waiting)
 
     def stop(self, *, drain_seconds: float) -> bool:
         """Refuse new questions, finish those taken in, and end what is left after the bound.

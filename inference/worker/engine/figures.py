@@ -14,13 +14,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy an engine is, and the bytes it holds beside the weights."""
+    """How busy an engine is, and the bytes it holds."""
 
     queued: int
     running: int
     slot_bytes: int
     prefix_bytes: int
     feature_bytes: int
+    memory_bytes: int  # of the process, weights included
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,9 @@ class Slots(Cache):
         if slots <= have_slots and positions <= have_positions:
             return
         wanted = _rounded(positions)
-        new_slots, new_positions = max(slots, have_slots), max(wanted, have_positions)
+        new_slots, new_positions = have_slots, max(wanted, have_positions)
+        if slots > have_slots:  # doubled, so that a crowd arriving one by one is copied seldom
+            new_slots = max(slots, 2 * have_slots)
         if new_slots * new_positions > self.max_positions:
             new_slots, new_positions = slots, wanted
         layers, _, _, heads, _, head_dim = old.shape

@@ -10,7 +10,10 @@ from inference.worker.engine.messages import Ended, Event, Piece, Started
 class Receiver:
     """Hands a question in and collects what comes back."""
 
-    def __init__(self, engine: Engine, ask: Ask, adapter: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, ask: Ask, adapter: str | None = None, *, patience: float = 20
+    ) -> None:
+        self._patience = patience  # seconds without any event
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.started: Started | None = None
         self.pieces: list[str] = []
@@ -18,12 +21,17 @@ class Receiver:
 
     def next(self) -> Event:
         """Wait for one event."""
-        event = self._events.get(timeout=20)
+        event = self._events.get(timeout=self._patience)
         if isinstance(event, Started):
             self.started = event
         if isinstance(event, Piece):
             self.pieces.append(event.text)
         return event
+
+    def until_started(self) -> None:
+        """Wait until the prompt is computed."""
+        while self.started is None:
+            self.next()
 
     def until_piece(self) -> None:
         """Wait until some text has come."""

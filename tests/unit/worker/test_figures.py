@@ -10,7 +10,7 @@ from inference.errors import NotEnoughMemoryError
 from inference.families.base import Quantize
 from inference.worker.engine.figures import Load, Outcome, Timing
 from inference.worker.logs import EventFormatter
-from inference.worker.memory import Budget, estimate, free_bytes
+from inference.worker.memory import Budget, estimate, free_bytes, used_bytes
 from inference.worker.metrics import Metrics
 
 CPU = torch.device("cpu")
@@ -31,6 +31,12 @@ def test_the_estimate_counts_stored_weights_in_the_format_asked_for(
     budget = estimate(SHAPES, dtype=dtype, device=CPU, quantize=quantize)
     assert budget.needed == pytest.approx(needed, abs=1)
     assert budget.free == pytest.approx(free_bytes(CPU), rel=0.2)
+
+
+def test_used_bytes_follow_what_is_held() -> None:
+    before = used_bytes(CPU)
+    held = torch.ones(64 * 2**20 // 4)
+    assert used_bytes(CPU) - before >= held.nbytes * 0.8
 
 
 def test_a_model_that_does_not_fit_is_refused_with_both_numbers() -> None:
@@ -54,7 +60,7 @@ def test_metrics_are_written_as_prometheus_reads_them() -> None:
     metrics = Metrics()
     metrics.observe(_outcome(21, 1000, 3000))
     metrics.refuse("model_busy")
-    lines = metrics.text(Load(3, 2, 10, 20, 30)).splitlines()
+    lines = metrics.text(Load(3, 2, 10, 20, 30, 40)).splitlines()
     assert 'overread_requests_total{finish_reason="stop"} 1' in lines
     assert 'overread_refused_total{code="model_busy"} 1' in lines
     assert 'overread_tokens_total{kind="prompt_cached"} 580' in lines
