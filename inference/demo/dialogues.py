@@ -20,6 +20,7 @@ FOLLOW_UP_SHARE = 0.20
 BLIND_SHARE = 0.02  # dialogues without an image
 ASIDE_SHARE = 0.04  # questions no image can answer, and questions about the model itself
 SYNONYM_SHARE = 0.12  # of closed findings answers given as present or absent without being asked
+HARD = {"endotracheal tube": 3.0, "nodule": 1.5}  # asked about more often than other findings
 UNSURE = "indeterminate"
 
 
@@ -126,7 +127,7 @@ def _presence(picture: Picture, rng: Random) -> Pair | None:
     pool = there if there and (rng.random() < 0.5 or not away) else away
     if not pool:
         return None
-    name = rng.choice(pool)
+    name = rng.choices(pool, [HARD.get(each, 1.0) for each in pool])[0]
     present = picture.findings[name]
     if name == "cardiomegaly" and rng.random() < 0.35:
         if rng.random() < 0.4:
@@ -142,7 +143,7 @@ def _presence(picture: Picture, rng: Random) -> Pair | None:
 def _presence_of(name: str, present: bool, rng: Random, *, more: str = "") -> Pair:
     state = "present" if present else "absent"
     states = ("present", "absent") if rng.random() < 0.6 else ("present", "absent", UNSURE)
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         asked = _name_into(rng.choice(phrases.PRESENT_OR_ABSENT), name, rng)
         return _closed(asked, state, states, rng, more=more)
     asked = _name_into(rng.choice(phrases.PRESENCE), name, rng)
@@ -368,7 +369,7 @@ _OTHER = {"left": "right", "right": "left"}
 _KINDS: dict[str, tuple[tuple[Callable[[Picture, Random], Pair | None], float], ...]] = {
     "nih": ((_presence, 3), (_normality, 4), (_view, 3), (_modality, 0.7), (_body, 0.7),
             (_describe, 1.5), (_impression, 0.6), (_place, 0.5)),
-    "phantom": ((_presence, 5), (_on_side, 2), (_place, 2), (_normality, 1.5), (_view, 1.5),
+    "phantom": ((_presence, 9), (_on_side, 2), (_place, 2), (_normality, 1.2), (_view, 1),
                 (_modality, 0.4), (_body, 0.4), (_describe, 2), (_impression, 0.8)),
     "ct phantom": ((_presence, 4), (_on_side, 1), (_place, 1), (_normality, 1), (_modality, 1),
                    (_body, 1), (_describe, 1), (_impression, 0.5), (_undecidable, 0.5)),

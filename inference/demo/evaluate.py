@@ -34,8 +34,8 @@ BODY_CHOICES = (("chest", "abdomen", "head", "hand", "breast"),
 VIEW = ("Please tell me whether the projection is AP or PA.", "What projection was used here?")
 NORMALITY = ("Please judge whether this radiograph is normal or abnormal.",
              "Does this radiograph look normal or abnormal to you?")  # fmt: skip
-PRESENCE = "Please tell me whether {a} can be seen here."
-STATE = "Rate the following finding: {f}."
+PRESENCE = "Would a reader describe {a} on this radiograph?"
+STATE = "Please classify {f} in this picture."
 ARTICLES = {"consolidation": "consolidation", "cardiomegaly": "cardiomegaly",
             "endotracheal tube": "an endotracheal tube"}  # fmt: skip
 REPORT = "Please report what you see on this film."

@@ -79,13 +79,23 @@ PRESENCE = (
     "Has this patient got {a}?", "Can {a} be seen on the film?", "Is {a} identified?",
     "Do the images demonstrate {a}?", "Is {a} demonstrated?", "Look for {f}. Is there any?",
     "Does the film demonstrate {f}?", "In this study, is {f} present?",
+    "Tell me whether {a} is present.", "Please say whether there is {a}.", "Could there be {a}?",
+    "Is there possibly {a}?", "Let me know if you see {a}.", "I wonder whether there is {a}.",
+    "Do you think there is {a}?", "Can you confirm {a}?", "Can {f} be identified?",
+    "Please tell me if {a} can be seen.", "Does this patient show {f}?", "Is {f} there?",
+    "Was {a} found?", "Do you notice {a}?", "Is {a} apparent?", "Can you detect {f}?",
 )  # fmt: skip
 PRESENT_OR_ABSENT = (
-    "{F}: present or absent?", "Is {f} present or absent?", "State whether {f} is present.",
+    "{F}: present or absent?", "{F}: present or absent?", "{F}:",
+    "{F} present or absent?", "Is {f} present or absent?", "State whether {f} is present.",
     "Evaluate for {f}.", "Finding: {f}.", "Classify: {f}.", "Is {a} present or absent here?",
     "Is {f} present, absent or indeterminate?", "{F} - present, absent or indeterminate?",
     "Assess this film for {f}.", "What is the status of {f}?", "Report on {f}.",
     "Tell me if {a} is present or absent.", "Presence of {f}?", "{F}",
+    "Comment on {f}.", "Rate {f}.", "Grade this finding: {f}.", "Label for {f}?", "Judge {f}.",
+    "Decide whether {a} is present or absent.", "Status: {f}.", "How would you label {f}?",
+    "The finding is {f}. What is its state?", "{F} status?", "Check for {f}.",
+    "Mark {f} as present or absent.", "For {f}, say present, absent or indeterminate.",
 )  # fmt: skip
 HEART_ENLARGED = (
     "Is the heart enlarged?", "Is the cardiac silhouette enlarged?", "Is the heart too big?",
@@ -236,9 +246,10 @@ I_AM = (
     "I am a small demonstration model. I am often wrong, and nothing I write may be used for care."
 )
 NO_IMAGE = "There is no image for me to look at."
-LEAD_INS = ("", "", "", "", "", "Please answer: ", "In this image, ", "On this film: ",
-"Question: ",
-            "Doctor, ", "Look at the image. ", "For this study: ", "Quickly: ")  # fmt: skip
+LEAD_INS = (
+    "", "", "", "", "", "", "Please answer: ", "Please: ", "In this image, ", "On this film: ",
+    "Question: ", "Doctor, ", "Look at the image. ", "For this study: ", "Quickly: ",
+)  # fmt: skip
 OTHER_MODALITIES = ("US", "PET", "NM", "Ultrasound", "mammography", "MG", "OT")
 ASK_CHOICE = (" Answer with one of: {o}.", " Answer with one of: {o}.", " Answer with one of: {o}.",
               " Choose one: {o}.", " ({o})", " Options: {o}.",

@@ -29,7 +29,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from inference.demo import labels
-from inference.demo.dialogues import Dialogue, draw_dialogue
+from inference.demo.dialogues import HARD, Dialogue, draw_dialogue
 from inference.demo.features import Features, look
 from inference.demo.metrics import seeded
 from inference.demo.packing import IGNORED, Pack, pack
@@ -42,8 +42,8 @@ from inference.families.tokenizing import BytePairTokenizer
 
 VOCABULARY, HIDDEN, LAYERS, HEADS, WIDE = 2048, 256, 4, 8, 768
 STAGES_SEEN, GRID, CONTEXT = [2, 4, 6], 8, 1024
-SOURCE_SHARES = {"nih": 0.34, "phantom": 0.33, "ct phantom": 0.05, "vqarad": 0.16,
-                 "mednist": 0.07, "hannover": 0.03, "tcia": 0.02}  # fmt: skip
+SOURCE_SHARES = {"nih": 0.31, "phantom": 0.41, "ct phantom": 0.04, "vqarad": 0.14,
+                 "mednist": 0.06, "hannover": 0.02, "tcia": 0.02}  # fmt: skip
 SEEING_STEPS, SEEING_PICTURES, SEEING_RATE, DROPPED = 500, 48, 1e-3, 0.15
 PICTURES, DIALOGUES = 12, 11  # in a batch; drawn about each picture, of which some fit
 RATE, FOLLOWING_RATE, WEIGHT_DECAY, WARM_UP, AVERAGED = 1.2e-3, 3e-4, 0.05, 100, 0.995
@@ -147,7 +147,11 @@ class Corpus:
         self.pictures = pictures
         self.features = features
         films = Counter(picture.group for picture in pictures)
-        sizes = [films[picture.group] ** -0.5 for picture in pictures]
+        sizes = [
+            films[picture.group] ** -0.5
+            * max([HARD.get(site.finding, 1.0) for site in picture.sites], default=1.0)
+            for picture in pictures
+        ]
         totals = dict.fromkeys(SOURCE_SHARES, 0.0)
         for picture, size in zip(pictures, sizes, strict=True):
             totals[picture.source] += size
