@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -28,6 +28,9 @@ FLAGS = [
 ]
 BIN = Path(sys.executable).parent
 START_S = 90
+EXPECT_MS = 20_000  # two busy cores draw pages in software
+
+expect.set_options(timeout=EXPECT_MS)
 
 
 @pytest.fixture(scope="session")

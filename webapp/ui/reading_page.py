@@ -5,7 +5,8 @@ the store, so that a refresh, another window or a restart shows the same page ag
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -203,7 +204,7 @@ class Handlers:
 
     async def ask(
         self, case_id: str, text: str, model: str | None, viewer_out: str, request: gr.Request
-    ) -> AsyncIterator[tuple[Any, ...]]:
+    ) -> AsyncGenerator[tuple[Any, ...], None]:
         """Stream an answer into the conversation; closing this generator stops the worker."""
         actor = asker(self.actor_of, request)
         idle = gr.update(interactive=True), gr.update(interactive=False)
@@ -216,21 +217,23 @@ class Handlers:
             busy = gr.update(interactive=False), gr.update(interactive=True)
             yield [*before, view.answer("…")], text, *busy
             said = ""
-            async for event in self.services.asking.ask(
+            asked = self.services.asking.ask(
                 actor,
                 UUID(case_id),
                 text=text,
                 idempotency_key=uuid4().hex,
                 model=model,
                 images=view.OnScreen.read(viewer_out).images(),
-            ):
-                if isinstance(event, TokenEvent):
-                    said += event.text
-                    yield [*before, view.answer(said)], "", *busy
-                elif isinstance(event, DoneEvent):
-                    await asyncio.to_thread(self._keep, actor, UUID(case_id), question="")
-                    done = view.answer(event.draft.shown_text, event.draft)
-                    yield [*before, done], "", *idle
+            )
+            async with aclosing(asked) as events:
+                async for event in events:
+                    if isinstance(event, TokenEvent):
+                        said += event.text
+                        yield [*before, view.answer(said)], "", *busy
+                    elif isinstance(event, DoneEvent):
+                        await asyncio.to_thread(self._keep, actor, UUID(case_id), question="")
+                        done = view.answer(event.draft.shown_text, event.draft)
+                        yield [*before, done], "", *idle
         except REFUSALS as refusal:
             gr.Warning(str(refusal))
             yield gr.skip(), text, *idle
@@ -240,9 +243,10 @@ class Handlers:
 
         async def ask(
             case_id: str, model: str | None, viewer_out: str, request: gr.Request
-        ) -> AsyncIterator[tuple[Any, ...]]:
-            async for shown in self.ask(case_id, text, model, viewer_out, request):
-                yield shown[0], gr.skip(), *shown[2:]
+        ) -> AsyncGenerator[tuple[Any, ...], None]:
+            async with aclosing(self.ask(case_id, text, model, viewer_out, request)) as answers:
+                async for shown in answers:
+                    yield shown[0], gr.skip(), *shown[2:]
 
         return ask
 
