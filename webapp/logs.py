@@ -15,34 +15,16 @@ from typing import Any, TextIO
 
 ALLOWED = frozenset(
     {
-        "action",
-        "bytes",
-        "case",
         "code",
-        "collection",
         "count",
-        "draft",
-        "export",
         "files",
-        "finish_reason",
-        "format",
-        "image",
         "method",
         "milliseconds",
-        "model",
-        "outcome",
-        "person",
         "port",
         "request_id",
         "restarts",
-        "review",
-        "revision",
-        "role",
         "route",
-        "seconds",
         "status",
-        "tokens",
-        "verdict",
     }
 )
 OURS = ("webapp", "inference", "storage")

@@ -56,6 +56,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "store_busy": 503,
     "store_version": 500,
     "too_many_attempts": 429,
+    "unknown_template": 422,
     "unsupported_image": 422,
 }
 _HTTP: Final[Mapping[int, tuple[str, str]]] = {

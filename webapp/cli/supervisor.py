@@ -28,6 +28,7 @@ LONGEST_PAUSE: Final = 60.0
 STEADY_AFTER: Final = 60.0  # a worker that ran this long starts with the first pause again
 STOP_WITHIN: Final = 10.0
 LONGEST_REASON: Final = 200
+TETHER: Final = Path(__file__).with_name("tether.py")
 
 _PATH: Final = re.compile(r"(?:/[\w.+@-]+){2,}")
 _UNPRINTABLE: Final = re.compile(r"\x1b\[[0-9;]*m|[^\x20-\x7e\u00a0-\u024f\u2010-\u2027]")
@@ -72,7 +73,8 @@ class Supervisor:
             echo: Where its standard error is repeated line by line, if anywhere.
             first_pause: Seconds before the first restart.
         """
-        self._program = [sys.executable, "-m", "webapp.cli.tether", str(os.getpid()), *program]
+        launcher = [sys.executable, "-I", "-S", str(TETHER)]  # alone, so that it starts at once
+        self._program = [*launcher, str(os.getpid()), *program]
         self._environment = dict(environment)
         self._echo = echo
         self._first_pause = first_pause
@@ -179,6 +181,7 @@ def clean_reason(line: str) -> str:
     if isinstance(event, dict):
         words = (event.get(name) for name in ("reason", "message", "error", "event"))
         line = next((str(word) for word in words if word), "")
+    line = line.removeprefix("overread-worker: ")
     shortened = _PATH.sub(lambda path: Path(path[0]).name, _UNPRINTABLE.sub("", line))
     return shortened[:LONGEST_REASON].strip()
 

@@ -1,9 +1,9 @@
-"""Run a program that dies with its parent: `python -m webapp.cli.tether PARENT_PID PROGRAM …`.
+"""Run a program that dies with its parent: `python -I -S tether.py PARENT_PID PROGRAM …`.
 
 A worker holds a model in memory, perhaps a whole GPU. When the web process is killed without a
 chance to clean up, the kernel ends the worker in its place (Linux; elsewhere the parent's own
 clean-up is all there is). A small launcher sets this up because doing it in a forked copy of a
-threaded process is not safe.
+threaded process is not safe. It imports nothing of ours.
 """
 
 import ctypes

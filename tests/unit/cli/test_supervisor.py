@@ -110,6 +110,7 @@ def test_a_killed_parent_takes_the_worker_with_it(tmp_path: Path) -> None:
         pytest.param("out of memory", "out of memory", id="a plain line stays"),
         pytest.param("no /home/x/models/m.bin here", "no m.bin here", id="paths are shortened"),
         pytest.param('{"event": "x.failed", "reason": "no tokenizer"}', "no tokenizer", id="ours"),
+        pytest.param("overread-worker: no room", "no room", id="who says it is known"),
         pytest.param("\x1b[31mred\x1b[0m\x07", "red", id="no colours or bells"),
         pytest.param("x" * 999, "x" * 200, id="bounded"),
         pytest.param("", "", id="nothing"),
