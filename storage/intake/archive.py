@@ -24,6 +24,7 @@ _END_SEARCHED: Final = 65_557  # bytes: the record and the longest comment
 _CONTENTS_BYTES: Final = 16 * MB
 _NEVER_A_BOMB: Final = 64 * MB  # unpacked
 _LITTER: Final = frozenset([".DS_Store", "Thumbs.db", "desktop.ini"])
+_NOTES: Final = (".csv", ".htm", ".html", ".json", ".log", ".md", ".txt", ".xml")
 _LITTER_FOLDER: Final = "__MACOSX"
 _COMPRESSIONS: Final = frozenset([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 _ENCRYPTED: Final = 0x1
@@ -223,6 +224,12 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limi
 
 
 def _is_litter(name: str) -> bool:
-    """Tell whether a file is what desktop systems leave in every folder they show."""
+    """Tell whether a file is no offer: desktop systems' own, or notes that lie beside images."""
     parts = name.split("/")
-    return parts[0] == _LITTER_FOLDER or parts[-1] in _LITTER or parts[-1].startswith("._")
+    last = parts[-1]
+    return (
+        parts[0] == _LITTER_FOLDER
+        or last in _LITTER
+        or last.startswith("._")
+        or last.lower().endswith(_NOTES)
+    )

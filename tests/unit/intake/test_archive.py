@@ -55,6 +55,11 @@ def test_what_desktops_leave_behind_is_passed_over(tmp_path: Path) -> None:
     assert found(zipped(tmp_path / "s.zip", litter)) == [(0, ONE)]
 
 
+def test_notes_beside_the_images_are_not_offered(tmp_path: Path) -> None:
+    notes = {"truth.json": b"{}", "readme.TXT": b"x", "a.dcm": ONE}
+    assert found(zipped(tmp_path / "s.zip", notes)) == [(0, ONE)]
+
+
 def test_several_paths_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(ONE)
     path = zipped(tmp_path / "s.zip", {"1": OTHER})
