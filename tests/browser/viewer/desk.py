@@ -70,6 +70,20 @@ class Desk:
             "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size and wait until the pane has followed."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        followed = """() => {
+            const host = document.querySelector('.ovr-host');
+            const canvas = host?.querySelector('canvas');
+            const whole = length => Math.round(length * window.devicePixelRatio);
+            return innerWidth === %d && innerHeight === %d && canvas
+                && canvas.width === whole(host.clientWidth)
+                && canvas.height === whole(host.clientHeight);
+        }"""
+        self.page.wait_for_function(followed % (width, height))
+        self.settle()
+
     def heard(self) -> dict[str, Any]:
         """Return what the viewer wrote for the page."""
         self.settle()

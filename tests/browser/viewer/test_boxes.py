@@ -58,8 +58,7 @@ def test_a_drawn_box_is_told_in_pixels_of_the_image(desk: Desk, image: str, coor
 @both
 def test_the_same_box_after_the_pane_changed_its_size(desk: Desk) -> None:
     desk.open("film")
-    desk.page.set_viewport_size({"width": 620, "height": 700})
-    desk.settle()
+    desk.resize(620, 700)
     drawn = draw(desk, "film", (300, 420, 520, 610))
     (box,) = desk.boxes()
     assert box["coords"] == pytest.approx(drawn, abs=1)

@@ -44,6 +44,16 @@ def test_an_image_that_does_not_open_can_be_tried_again(desk: Desk) -> None:
     expect(desk.cover).to_be_hidden()
 
 
+def test_a_stack_whose_first_slice_fails_opens_at_the_next(desk: Desk) -> None:
+    desk.expected_failures = True
+    desk.images.broken.add(("ct", 15))
+    desk.tell("ct")
+    expect(desk.cover).to_contain_text("This image could not be loaded.")
+    desk.press("ArrowDown")
+    expect(desk.slice).to_have_text("Slice 17 / 30")
+    expect(desk.cover).to_be_hidden()
+
+
 def test_a_frame_of_the_wrong_size_is_not_shown(desk: Desk) -> None:
     desk.images.stacks["ramp"].geometry["rows"] -= 1
     try:

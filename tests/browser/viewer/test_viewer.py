@@ -178,8 +178,7 @@ def test_space_resets_window_zoom_place_and_inversion(desk: Desk) -> None:
 def test_pixels_stay_in_proportion_when_the_toolbar_wraps(desk: Desk) -> None:
     desk.open("oblong")
     for width in (1000, 520, 760):
-        desk.page.set_viewport_size({"width": width, "height": 760})
-        desk.settle()
+        desk.resize(width, 760)
         left, top, right, bottom = desk.bright_box()
         # 40 columns of 0.9 mm by 40 rows of 0.6 mm
         assert (right - left) / (bottom - top) == pytest.approx(1.5, rel=0.03)
@@ -194,8 +193,7 @@ def test_a_magnified_image_keeps_its_middle_when_the_pane_changes(desk: Desk) ->
     desk.drag((400, 300), (430, 340), button="middle")
     shown = []
     for width, height in ((1000, 760), (700, 620)):
-        desk.page.set_viewport_size({"width": width, "height": height})
-        desk.settle()
+        desk.resize(width, height)
         _, _, pane_width, pane_height = desk.pane()
         left, top, right, bottom = desk.bright_box()
         size = right - left

@@ -106,8 +106,10 @@ export class Stack {
   /** Scroll to a frame; out of range means the nearest end. */
   async go(frame: number): Promise<void> {
     const frames = this.frames;
-    if (!frames || !this.pane.isOpen) return;
+    if (!frames) return;
     const target = Math.max(0, Math.min(frames.geometry.frames - 1, frame));
+    // The first frame failed: another one may still open the image.
+    if (!this.pane.isOpen) return this.open(frames.geometry.id, target);
     if (target === this.target && !this.overlay.isHiding) return;
     const wish = (this.wish += 1);
     this.target = target;

@@ -194,8 +194,8 @@ export class Viewer {
 
   private changed(): void {
     const { geometry, current, target } = this.stack!;
-    if (geometry && current) {
-      this.scrollbar.show(target, geometry.frames);
+    if (geometry) this.scrollbar.show(target, geometry.frames);
+    if (current) {
       this.toolbar.showWindow(current.window);
       this.toolbar.press('invert', current.invert);
       this.refreshOverlay();
@@ -270,31 +270,24 @@ export class Viewer {
   private act(command: Command): void {
     const stack = this.stack;
     if (command === 'help') this.showHelp(!this.help.isOpen);
-    if (!stack?.geometry || !this.pane?.isOpen) return;
-    const last = stack.geometry.frames - 1;
+    if (!stack?.geometry) return;
+    const move = moveOf(command, stack.target, stack.geometry.frames);
+    if (move !== null) void stack.go(move);
+    else if (this.pane?.isOpen) this.actOnImage(command, stack, this.pane);
+  }
+
+  private actOnImage(command: Command, stack: Stack, pane: Pane): void {
     switch (command) {
-      case 'previous':
-        return void stack.go(stack.target - 1);
-      case 'next':
-        return void stack.go(stack.target + 1);
-      case 'pageUp':
-        return void stack.go(stack.target - PAGE);
-      case 'pageDown':
-        return void stack.go(stack.target + PAGE);
-      case 'first':
-        return void stack.go(0);
-      case 'last':
-        return void stack.go(last);
       case 'previousImage':
         return this.stepImage(-1);
       case 'nextImage':
         return this.stepImage(1);
       case 'zoomIn':
-        return this.pane.zoomBy(ZOOM_STEP);
+        return pane.zoomBy(ZOOM_STEP);
       case 'zoomOut':
-        return this.pane.zoomBy(1 / ZOOM_STEP);
+        return pane.zoomBy(1 / ZOOM_STEP);
       case 'fit':
-        return this.pane.fit();
+        return pane.fit();
       case 'invert':
         return stack.setInvert(!stack.current!.invert);
       case 'reset':
@@ -379,6 +372,19 @@ export class Viewer {
   get isConnected(): boolean {
     return this.root.isConnected;
   }
+}
+
+/** The frame that a scrolling command leads to; null for every other command. */
+function moveOf(command: Command, from: number, frames: number): number | null {
+  const steps = {
+    previous: -1,
+    next: 1,
+    pageUp: -PAGE,
+    pageDown: PAGE,
+    first: -frames,
+    last: frames,
+  };
+  return command in steps ? from + steps[command as keyof typeof steps] : null;
 }
 
 const changed = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
