@@ -1,7 +1,9 @@
 """The safety rules as data: read once, applied to one sentence at a time.
 
 A sentence is brought to one spelling before matching (compatibility forms, invisible characters,
-white space, case), so that look-alikes do not slip through. The rules are in `rules.toml`.
+white space, case, slips of one letter), so that look-alikes do not slip through. The rules are in
+`rules.toml`, the critical findings in `critical.toml`, what takes a mention back in
+`language.toml`.
 """
 
 import re
@@ -13,28 +15,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+from inference.safety.context import Context, contexts
+from inference.safety.spelling import Speller
+
 WITHHELD: Final = {  # kind -> what stands in a sentence's place
     "treatment": "[Treatment advice withheld.]",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Negation:
-    """How a sentence denies something; `reach` in characters on either side of it."""
-
-    before: re.Pattern[str]
-    after: re.Pattern[str]
-    pseudo: re.Pattern[str]
-    ends: re.Pattern[str]
-    reach: int
-
-    def covers(self, sentence: str, start: int, end: int) -> bool:
-        """Tell whether `sentence[start:end]` is denied."""
-        lead = self.ends.split(sentence[:start])[-1][-self.reach :]
-        if self.before.search(self.pseudo.sub("", lead)):
-            return True
-        tail = self.ends.split(sentence[end:])[0][: self.reach]
-        return self.after.search(self.pseudo.sub("", tail)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +33,8 @@ class Rule:
     message: str
     patterns: tuple[re.Pattern[str], ...]
     unless: tuple[re.Pattern[str], ...]
-    negation: Negation | None
+    silenced_by: tuple[Context, ...]
+    speller: Speller
     only_without_prior: bool
     case_sensitive: bool
     says: tuple[str, ...]
@@ -57,11 +44,13 @@ class Rule:
         """Tell whether the rule applies to a sentence, given as it was written."""
         if self.only_without_prior and has_prior:
             return False
-        plain = _plain(sentence, keep_case=self.case_sensitive)
+        plain = _plain(sentence)
+        if not self.case_sensitive:
+            plain = self.speller.corrected(plain.casefold())
         if any(pattern.search(plain) for pattern in self.unless):
             return False
         return any(
-            self.negation is None or not self.negation.covers(plain, *match.span())
+            not any(context.covers(plain, *match.span()) for context in self.silenced_by)
             for pattern in self.patterns
             for match in pattern.finditer(plain)
         )
@@ -78,33 +67,34 @@ class Policy:
 @cache
 def policy() -> Policy:
     """Return the rules of this release."""
-    fields = tomllib.loads(files(__package__).joinpath("rules.toml").read_text("utf-8"))
-    negation = fields["negation"]
-    denial = Negation(
-        before=_any_of(negation["before"]),
-        after=_any_of(negation["after"]),
-        pseudo=_any_of(negation["pseudo"]),
-        ends=re.compile(negation["ends"]),
-        reach=negation["reach"],
-    )
-    rules = tuple(_rule(rule, fields["words"], denial) for rule in fields["rule"])
-    return Policy(fields["policy"], rules)
+    fields, language, critical = _read("rules"), _read("language"), _read("critical")
+    known = contexts(language)
+    speller = Speller.of(**language["spelling"])
+    findings = [pattern for finding in critical["finding"] for pattern in finding["patterns"]]
+    words = fields["words"]
+
+    def rule(given: Mapping[str, Any]) -> Rule:
+        own = given["patterns"] if "patterns" in given else findings
+        return Rule(
+            id=given["id"],
+            kind=given["kind"],
+            effect=given["effect"],
+            message=given["message"],
+            patterns=_compiled(own, words),
+            unless=_compiled(given.get("unless", []), words),
+            silenced_by=tuple(known[name] for name in given.get("silenced_by", [])),
+            speller=speller,
+            only_without_prior=given.get("only_without_prior", False),
+            case_sensitive=given.get("case_sensitive", False),
+            says=tuple(given["says"]),
+            silent=tuple(given["silent"]),
+        )
+
+    return Policy(fields["policy"], tuple(rule(given) for given in fields["rule"]))
 
 
-def _rule(fields: Mapping[str, Any], words: Mapping[str, str], denial: Negation) -> Rule:
-    return Rule(
-        id=fields["id"],
-        kind=fields["kind"],
-        effect=fields["effect"],
-        message=fields["message"],
-        patterns=_compiled(fields["patterns"], words),
-        unless=_compiled(fields.get("unless", []), words),
-        negation=denial if fields.get("negatable", False) else None,
-        only_without_prior=fields.get("only_without_prior", False),
-        case_sensitive=fields.get("case_sensitive", False),
-        says=tuple(fields["says"]),
-        silent=tuple(fields["silent"]),
-    )
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
 
 
 def _compiled(patterns: Sequence[str], words: Mapping[str, str]) -> tuple[re.Pattern[str], ...]:
@@ -117,12 +107,7 @@ def _filled(pattern: str, words: Mapping[str, str]) -> str:
     return pattern
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(patterns))
-
-
-def _plain(sentence: str, *, keep_case: bool) -> str:
+def _plain(sentence: str) -> str:
     composed = unicodedata.normalize("NFKC", sentence)
     visible = "".join(c for c in composed if unicodedata.category(c) != "Cf")
-    single = " ".join(visible.split())
-    return single if keep_case else single.casefold()
+    return " ".join(visible.split())

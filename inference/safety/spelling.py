@@ -1,0 +1,44 @@
+"""Misspelt words of weight read as meant: a slip of one letter must not hide a finding."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+SHORTEST: Final = 6  # letters; below, too many other words are one letter away
+LONGEST: Final = 24
+WORD: Final = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Speller:
+    """Knows words, and what is left of each when one letter is taken out."""
+
+    known: frozenset[str]
+    worn: dict[str, str]
+
+    @classmethod
+    def of(cls, words: Iterable[str], kept: Iterable[str]) -> "Speller":
+        """Return a speller that corrects to `words`, and leaves `kept` alone."""
+        listed = sorted(words)
+        worn = {rest: word for word in listed for rest in _without_one(word)}
+        return cls(frozenset([*listed, *kept]), worn)
+
+    def corrected(self, text: str) -> str:
+        """Return lower-case `text` with words that are one slip away from a known one replaced.
+
+        A slip: a letter missing, added, changed or out of its place; never the first one.
+        """
+        return WORD.sub(lambda match: self._word(match[0]), text)
+
+    def _word(self, word: str) -> str:
+        if not SHORTEST <= len(word) <= LONGEST or word in self.known:
+            return word
+        meant = (self.worn.get(rest) for rest in _without_one(word))
+        return next((known for known in meant if known and abs(len(known) - len(word)) < 2), word)
+
+
+def _without_one(word: str) -> Iterator[str]:
+    yield word
+    for position in range(1, len(word)):
+        yield word[:position] + word[position + 1 :]
