@@ -69,7 +69,10 @@ class Draft(SQLModel, table=True):
     """
 
     __tablename__ = "draft"
-    __table_args__ = (Index("draft_of_case", "case_id", "person_id", "created_at"),)
+    __table_args__ = (
+        Index("draft_of_case", "case_id", "person_id", "created_at"),
+        Index("draft_of_person", "person_id", "case_id"),
+    )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     message_id: UUID = Field(foreign_key="message.id", unique=True)

@@ -271,6 +271,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('message_id', name=op.f('uq_draft_message_id'))
     )
     op.create_index('draft_of_case', 'draft', ['case_id', 'person_id', 'created_at'])
+    op.create_index('draft_of_person', 'draft', ['person_id', 'case_id'])
 
     op.create_table('instance',
     sa.Column('id', sa.Uuid(), nullable=False),

@@ -1,9 +1,14 @@
 """Finding and opening cases: what is seen, by whom, in which order."""
 
-import pytest
+from uuid import uuid4
 
+import pytest
+from sqlalchemy import insert
+
+from storage.cases import FEW
 from storage.errors import NotFoundError
-from storage.vocabulary import CaseState, Progress, Protocol, Role
+from storage.tables import Case, Draft, Message, Review
+from storage.vocabulary import CaseState, FinishReason, Progress, Protocol, Role, Verdict
 from tests.unit.services.world import NOBODY, World, done, on_both_databases, refused
 from webapp.services.errors import InvalidRequestError, NotSignedInError
 from webapp.services.judging import ReviewInput
@@ -276,3 +281,74 @@ def test_submitting_a_review_gives_the_case_back(world: World, worklist: Worklis
     draft = world.make_draft(case, ada)
     Reviewing(world.store, world.clock).submit(ada, draft.id, ReviewInput("k", 0))
     assert worklist.next(ben) is not None
+
+
+def test_filter_holds_for_a_reader_with_a_thousand_reviews(
+    world: World, worklist: Worklist
+) -> None:
+    reader = world.make_actor(Role.READER)
+    collection = world.make_collection(reader)
+    cases, messages, drafts, reviews = [], [], [], []
+    for number in range(FEW + 2):
+        case_id, message_id, draft_id = uuid4(), uuid4(), uuid4()
+        common = {"case_id": case_id, "created_at": world.clock()}
+        asked = {**common, "person_id": reader.id, "template_id": "x", "images": [], "flags": []}
+        cases.append(
+            {
+                "id": case_id,
+                "collection_id": collection.id,
+                "state": CaseState.ADMITTED,
+                "held_because": [],
+                "patient_key": "p",
+                "study_key": str(number),
+                "content_key": "c",
+                "modality": "CR",
+                "body_part": "",
+                "made_up": True,
+                "uploaded_by": reader.id,
+                "created_at": world.clock(),
+            }
+        )
+        messages.append({**asked, "id": message_id, "text": "Q", "idempotency_key": str(number)})
+        drafts.append(
+            {
+                **asked,
+                "id": draft_id,
+                "message_id": message_id,
+                "model_id": "m",
+                "template_sha256": "0" * 64,
+                "messages": [],
+                "decoding": {},
+                "safety_policy": "1",
+                "raw_text": "A.",
+                "shown_text": "A.",
+                "sentences": [[0, 2]],
+                "finish_reason": FinishReason.STOP,
+                "latency_ms": 1,
+            }
+        )
+        reviews.append(
+            {
+                **common,
+                "id": uuid4(),
+                "draft_id": draft_id,
+                "reviewer_id": reader.id,
+                "revision": 1,
+                "verdict": Verdict.ACCEPT_AS_IS,
+                "verdict_inferred": True,
+                "final_text": "A.",
+                "comment": "",
+                "timing": {},
+                "own_read_first": False,
+                "flags": [],
+                "idempotency_key": str(number),
+            }
+        )
+    unreviewed = reviews.pop()["case_id"]
+    with world.store.write() as session:
+        for table, rows in ((Case, cases), (Message, messages), (Draft, drafts), (Review, reviews)):
+            session.execute(insert(table), rows)
+    page = worklist.page(reader, state="done")
+    assert len(page.items) == 20
+    assert {row.progress for row in page.items} == {Progress.DONE}
+    assert [row.id for row in worklist.page(reader, state="drafted").items] == [unreviewed]
