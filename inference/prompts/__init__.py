@@ -48,6 +48,7 @@ class Template:
     user: str  # {question} stands for what was typed, {choices} for the offered answers
     choices: tuple[str, ...]  # offered when the asker offers none
     one_line: bool  # line breaks in the question become spaces
+    text_only: bool  # the question is all there is to read: no image goes along
     sha256: str
 
 
@@ -84,7 +85,8 @@ def render(
         question: As typed.
         history: Earlier (question as it was sent, answer as it was shown) pairs, oldest first.
         choices: The answers on offer; none: the template's own.
-        images: PNG files; they go with the first user turn, where every family expects them.
+        images: PNG files; they go with the first user turn, where every family expects them;
+            none go with a template that is about a text.
         family: The model's, when known: some were trained without a system text and get none.
 
     Raises:
@@ -94,8 +96,9 @@ def render(
     asked = [*(earlier for earlier, _ in history), _put(chosen, question, choices)]
     answers = [answer for _, answer in history]
     turns = [] if family in WITHOUT_SYSTEM_TEXT else [Turn("system", chosen.system)]
+    sent = () if chosen.text_only else tuple(images)
     for number, text in enumerate(asked):
-        turns.append(Turn("user", text, images=tuple(images) if number == 0 else ()))
+        turns.append(Turn("user", text, images=sent if number == 0 else ()))
         if number < len(answers):
             turns.append(Turn("assistant", answers[number]))
     return turns
@@ -123,6 +126,8 @@ def _parsed(template_id: str, text: str) -> Template:
     sent = {name: fields[name] for name in ("version", "system", "user")}
     sent |= {"id": template_id, "choices": fields.get("choices", [])}
     sent |= {"one_line": fields.get("one_line", False)}
+    if fields.get("text_only", False):
+        sent |= {"text_only": True}
     canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Template(
         id=template_id,
@@ -133,5 +138,6 @@ def _parsed(template_id: str, text: str) -> Template:
         user=fields["user"],
         choices=tuple(fields.get("choices", [])),
         one_line=fields.get("one_line", False),
+        text_only=fields.get("text_only", False),
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
     )

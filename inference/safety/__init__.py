@@ -4,7 +4,8 @@ Advice on treatment is withheld; what may be urgent, compares without a prior, c
 or holds an identity is pointed out. The filter never adds an instruction of its own.
 """
 
+from inference.safety.contradiction import contradicts
 from inference.safety.rules import Policy, Rule, policy
 from inference.safety.stream import Flag, StreamFilter, screen
 
-__all__ = ["Flag", "Policy", "Rule", "StreamFilter", "policy", "screen"]
+__all__ = ["Flag", "Policy", "Rule", "StreamFilter", "contradicts", "policy", "screen"]

@@ -74,7 +74,7 @@ def policy() -> Policy:
     words = fields["words"]
 
     def rule(given: Mapping[str, Any]) -> Rule:
-        own = given["patterns"] if "patterns" in given else findings
+        own = given.get("patterns", findings)
         return Rule(
             id=given["id"],
             kind=given["kind"],

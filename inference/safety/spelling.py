@@ -32,7 +32,8 @@ class Speller:
         return WORD.sub(lambda match: self._word(match[0]), text)
 
     def _word(self, word: str) -> str:
-        if not SHORTEST <= len(word) <= LONGEST or word in self.known:
+        inflected = word[-1] in "ds" and word[:-1] in self.known
+        if not SHORTEST <= len(word) <= LONGEST or inflected or word in self.known:
             return word
         meant = (self.worn.get(rest) for rest in _without_one(word))
         return next((known for known in meant if known and abs(len(known) - len(word)) < 2), word)

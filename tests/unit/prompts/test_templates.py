@@ -13,10 +13,13 @@ REASON = (
 def test_the_templates_of_this_release() -> None:
     assert template_ids() == (
         "closed_question",
+        "compare_with_prior",
         "findings",
         "findings_with_reason",
         "free_chat",
         "impression",
+        "summarise_report",
+        "teach_me",
     )
 
 
@@ -27,6 +30,46 @@ def test_every_template_has_a_version_a_hash_and_asks_for_uncertainty(template_i
     assert len(chosen.sha256) == 64
     assert "certain" in chosen.system
     assert chosen.user.count("{question}") == 1
+
+
+@pytest.mark.parametrize("template_id", template_ids())
+def test_every_template_says_what_the_answer_is_not_for(template_id: str) -> None:
+    system = template(template_id).system
+    assert "for a reading exercise, not for care" in system.replace(", as a ", ", for a ")
+    assert template_id == "closed_question" or "Do not give treatment advice." in system
+
+
+@pytest.mark.parametrize(
+    ("template_id", "version", "sha256"),
+    [
+        ("closed_question", 1, "18ece67f22617560"),
+        ("compare_with_prior", 1, "fe5245d0abb92924"),
+        ("findings", 1, "75b4ef0c11f97e9a"),
+        ("findings_with_reason", 1, "96a4e19554d180ec"),
+        ("free_chat", 1, "cf0f9161a4f9ca3d"),
+        ("impression", 1, "98c701091fce16f7"),
+        ("summarise_report", 1, "9a794758b4e4a688"),
+        ("teach_me", 1, "83887ac9a4f6cd57"),
+    ],
+)
+def test_changed_words_are_a_new_version(template_id: str, version: int, sha256: str) -> None:
+    """Drafts name the hash; whoever changes a template raises its version, and this pin."""
+    chosen = template(template_id)
+    assert (chosen.version, chosen.sha256[:16]) == (version, sha256)
+
+
+def test_summary_of_a_report_gets_the_text_and_no_image() -> None:
+    turns = render("summarise_report", "No {effusion}.\nHeart normal.", images=[b"png"])
+    assert [turn.images for turn in turns] == [(), ()]
+    assert turns[1].text == (
+        "Summarise the following report in at most six short bullet points for a trainee, "
+        "the most important first.\n\nNo {effusion}.\nHeart normal."
+    )
+
+
+def test_comparison_sends_both_images_with_the_question() -> None:
+    turns = render("compare_with_prior", "What is new?", images=[b"now", b"then"])
+    assert turns[1] == Turn("user", "What is new?", images=(b"now", b"then"))
 
 
 def test_hashes_differ_between_templates() -> None:

@@ -29,8 +29,10 @@ def test_the_rules_that_must_exist_do() -> None:
         "treatment.dose",
         "treatment.route_or_frequency",
         "treatment.start_or_stop",
+        "treatment.drug_named",
         "treatment.procedure_order",
         "treatment.instruction",
+        "treatment.reassurance",
         "urgent.critical",
         "comparison.without_prior",
         "certainty.definitive",
@@ -100,10 +102,41 @@ def test_spelling_does_not_hide_advice(sentence: str) -> None:
         ),
         pytest.param("A pneumothorax cannot be ruled out.", True, id="not ruled out is no denial"),
         pytest.param("Not only a pneumothorax is seen.", True, id="not only"),
+        pytest.param("No effusion. Pneumothorax on the right.", True, id="denial ends at a stop"),
+        pytest.param("Lungs clear of pneumothorax.", False, id="clear of"),
+        pytest.param("Pneumothorax: none.", False, id="form, denied"),
+        pytest.param("Pneumothorax: left.", True, id="form, stated"),
+        pytest.param("History of pneumothorax.", False, id="past"),
+        pytest.param("History of asthma, now a pneumothorax.", True, id="past ends at now"),
+        pytest.param("The pneumothorax has resolved.", False, id="over"),
+        pytest.param("The pneumothorax has not resolved.", True, id="not over"),
+        pytest.param("Rule out pneumothorax.", False, id="asked for"),
+        pytest.param("If a pneumothorax is seen, look again.", False, id="imagined"),
+        pytest.param("We cannot exclude a pneumothorax.", True, id="doubt"),
+        pytest.param("His brother had a pneumothorax.", False, id="somebody else's"),
+        pytest.param("Small left pneumothroax.", True, id="misspelt"),
+        pytest.param("No flow in the testis, a sign of torsion.", True, id="sign that is a lack"),
     ],
 )
 def test_urgent_flag_follows_negation(sentence: str, speaks: bool) -> None:
     assert RULES["urgent.critical"].speaks(sentence) is speaks
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        pytest.param("pneumothroax", "pneumothorax", id="swapped"),
+        pytest.param("embolsim and fascitis", "embolism and fasciitis", id="two words"),
+        pytest.param("rapture", "rupture", id="changed"),
+        pytest.param("ectopicc", "ectopic", id="added"),
+        pytest.param("hepatoma", "hepatoma", id="a word of its own"),
+        pytest.param("maceration", "maceration", id="another first letter"),
+        pytest.param("intubated", "intubated", id="inflected"),
+        pytest.param("heart", "heart", id="short"),
+    ],
+)
+def test_slips_of_one_letter_are_read_as_meant(written: str, meant: str) -> None:
+    assert RULES["urgent.critical"].speller.corrected(written) == meant
 
 
 def test_comparison_is_fine_when_there_was_a_prior() -> None:

@@ -1,6 +1,7 @@
 """What a reader sees while an answer streams in."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from inference.safety import StreamFilter, policy, screen
 from inference.safety.units import cut
+from tests.unit.safety.sentences import labelled
 
 WITHHELD = "[Treatment advice withheld.]"
 
@@ -115,6 +117,39 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=12).map("".join), st.integers(1, 9))
 def test_tokens_make_no_difference(text: str, size: int) -> None:
     assert shown(text, size) == shown(text, max(1, len(text)))
+
+
+ANY_TEXT = st.one_of(
+    st.text(max_size=80),
+    st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=12).map("".join),
+)
+
+
+@given(ANY_TEXT, st.lists(st.integers(0, 160), max_size=12))
+def test_any_chunking_shows_and_flags_what_one_piece_does(text: str, cuts: list[int]) -> None:
+    whole = StreamFilter()
+    at_once = whole.feed(text) + whole.finish()[0]
+    stream = StreamFilter()
+    edges = [0, *sorted(min(place, len(text)) for place in cuts), len(text)]
+    chunks = [text[start:end] for start, end in pairwise(edges)]
+    seen = ""
+    for chunk in chunks:
+        seen += stream.feed(chunk)
+        assert at_once.startswith(seen)
+    rest, flags = stream.finish()
+    assert seen + rest == at_once
+    assert flags == whole.flags
+
+
+@given(ANY_TEXT, st.sampled_from([s.text for s in labelled("dev") if s.form == "treatment"]))
+def test_no_character_of_a_withheld_sentence_is_shown_on_the_way(text: str, advice: str) -> None:
+    stream = StreamFilter()
+    before = f"{text}.\n\nThe heart is normal.\n\n"
+    shown_before = shown(before, len(before))
+    seen = "".join(stream.feed(character) for character in before + advice)
+    seen += stream.finish()[0]
+    assert advice not in seen
+    assert not any(advice[:length] in seen[len(shown_before) :] for length in range(8, len(advice)))
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
