@@ -22,8 +22,8 @@ STATED: Final[tuple[tuple[re.Pattern[str], Claim | None], ...]] = (
     ),
     (
         re.compile(
-            r"\b(?:absent|no evidence|there (?:is|are) no\b|without|none|not (?:present|seen|visible"
-            r"|identified|shown)|(?:is|are) no\b)"
+            r"\b(?:absent|no evidence|without|none|not (?:present|seen|visible|identified|shown)"
+            r"|(?:is|are) no\b)"
         ),
         "absent",
     ),
