@@ -34,3 +34,4 @@ def configure_logs() -> None:
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("inference").setLevel(logging.INFO)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a warning a layer and a token

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from inference.protocol import ServedModel
+from inference.worker.adapters import Adapter, Adapters
 from inference.worker.engine.config import EngineConfig
 from inference.worker.engine.engine import Engine
 from inference.worker.metrics import Metrics
@@ -73,14 +74,21 @@ def start_worker(start_server: StartServer) -> Iterator[StartWorker]:
         model: FakeModel | None = None,
         config: EngineConfig = SMALL,
         options: ServerOptions = ServerOptions(),  # noqa: B008  # frozen
+        adapters: Sequence[Adapter] = (),
     ) -> RunningWorker:
         model = model or FakeModel(eos=False)
         metrics, state = Metrics(), WorkerState()
-        engine = Engine(model, config, on_end=metrics.observe)
+        loaded = Adapters(model, adapters)
+        engine = Engine(model, config, adapters=loaded, on_end=metrics.observe)
         engine.start()
         engines.append(engine)
         served = ServedModel(
-            "fake-model", family="fake", weights_sha256="0" * 64, description="d", licence="l"
+            "fake-model",
+            family="fake",
+            weights_sha256="0" * 64,
+            description="d",
+            licence="l",
+            adapters=loaded.names,
         )
         state.ready(Served(engine, served, model.revision))
         return RunningWorker(

@@ -20,9 +20,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.catalog import catalog
-from inference.families.base import LoadedModel
+from inference.families.base import LoadedModel, Quantize
 from inference.families.registry import load_model
 from inference.protocol import Ask, Turn
+from inference.worker.loading import LoadOptions, serve_model
 from inference.worker.main import OFFLINE, main
 from tests.unit.worker.plain import plain_answer, plain_logits
 from tests.unit.worker.samples import nifti, png
@@ -245,6 +246,22 @@ def test_a_worker_that_cannot_load_says_why_and_exits(
     code, errors = process.ended()
     assert code == 1
     assert errors.splitlines()[-1].startswith("overread-worker: model.safetensors is not")
+
+
+@pytest.mark.parametrize("quantize", ["int8", "nf4"])
+def test_a_quantised_model_answers_nearly_alike(
+    model: LoadedModel, image: Path, quantize: Quantize
+) -> None:
+    options = LoadOptions(MODEL, quantize=quantize)
+    served = serve_model(options, on_end=lambda _: None, on_lost=lambda: None)
+    ask = Ask((Turn("user", "What is this?", (image.read_bytes(),)),), choices=("yes", "no"))
+    started, ended = served.engine.answer(ask)
+    served.engine.stop(drain_seconds=0.0)
+    assert ended.text in ("yes", "no")
+    exact = torch.log_softmax(plain_logits(model, ask), -1)
+    near = torch.log_softmax(started.logits, -1)
+    difference = (exact.exp() * (exact - near)).sum()
+    assert 0 < difference < 0.5  # relative entropy, in nats
 
 
 def test_a_port_in_use_is_said_at_once(capsys: Output) -> None:

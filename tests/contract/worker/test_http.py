@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 
 from inference.protocol import Ask, Decoding, Turn
+from inference.worker.adapters import Adapter
 from inference.worker.engine.config import EngineConfig
 from inference.worker.metrics import Metrics
 from inference.worker.server import ServerOptions, create_app
@@ -111,6 +113,29 @@ def test_a_volume_is_refused_by_a_family_that_reads_none(worker: RunningWorker) 
     response = _post(worker, {"messages": [{"role": "user", "content": [part]}]})
     assert response.status_code == 400
     assert "no volumes" in response.json()["error"]["message"]
+
+
+def test_an_adapter_is_chosen_by_its_name(start_worker: StartWorker) -> None:
+    generator = torch.Generator().manual_seed(3)
+    down, up = torch.randn(2, 48, generator=generator), torch.randn(48, 2, generator=generator)
+    path = "layers.1.self_attn.q_proj"
+    worker = start_worker(adapters=[Adapter("chest-1", "a" * 64, 1.5, {path: (down, up)})])
+    changed = FakeModel(eos=False)
+    changed.decoder.get_parameter(f"{path}.weight").add_(1.5 * up @ down)
+    ask = question("hello", 1)
+    for name, model, sha256 in (
+        ("chest-1", changed, "a" * 64),
+        ("fake-model", worker.model, None),
+    ):
+        found = _post(worker, _body("hello", png(1), model=name)).json()
+        expected = model.decode(plain_answer(model, ask, 12))
+        assert found["choices"][0]["message"]["content"] == expected
+        assert found["overread"]["model"] == "fake-model"
+        assert found["overread"]["adapter_sha256"] == sha256
+    assert found["overread"]["adapter"] is None
+    listed = httpx.get(f"{worker.url}/v1/models").json()["data"]
+    assert [entry["id"] for entry in listed] == ["fake-model", "chest-1"]
+    assert listed[0]["adapters"] == ["chest-1"]
 
 
 def test_closing_the_stream_stops_the_decoder(worker: RunningWorker) -> None:
