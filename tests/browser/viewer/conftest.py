@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.viewer.desk import Desk
 from tests.browser.viewer.page import Ward, application, serving, ward
-
-expect.set_options(timeout=20_000)  # ms; a busy machine draws late, and a wrong picture stays wrong
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,11 @@ def ward() -> Ward:
 
 
 def application(images: Ward, *, page: bool = True) -> FastAPI:
-    """Build the app: the module and the two image routes, and the page at `/` unless not wanted."""
+    """Build the app: the module and the two image routes, and the page at `/` unless not wanted.
+
+    Answers are not to be stored, as the app says too: Chromium locks what it stores, and a
+    request that a closed page left behind would hold up the next page's.
+    """
     app = FastAPI()
     if page:
         _add_page(app, images)
@@ -191,7 +195,11 @@ def application(images: Ward, *, page: bool = True) -> FastAPI:
         stack = _find(images, image_id)
         if (image_id, number) in images.broken:
             raise HTTPException(503)
-        return Response(stack.frames[number].tobytes(), media_type="application/octet-stream")
+        return Response(
+            stack.frames[number].tobytes(),
+            media_type="application/octet-stream",
+            headers={"cache-control": "no-store"},
+        )
 
     app.mount("/static", StaticFiles(directory=STATIC))
     return app
@@ -203,6 +211,8 @@ def _add_page(app: FastAPI, images: Ward) -> None:
         images.asked.append(request.url.path)
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
+        if not request.url.path.startswith("/static"):
+            response.headers["Cache-Control"] = "no-store"
         return response
 
     @app.get("/")

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.viewer.desk import Box, Desk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # busy cores draw slowly
 
 both = pytest.mark.parametrize("renderer", ["cpu", "webgl"], indirect=True)
 

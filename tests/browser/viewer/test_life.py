@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.viewer.desk import Desk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # busy cores draw slowly
 
 webgl = pytest.mark.parametrize("renderer", ["webgl"], indirect=True)
 both = pytest.mark.parametrize("renderer", ["cpu", "webgl"], indirect=True)

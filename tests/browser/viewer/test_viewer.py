@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.viewer.desk import Desk
 from tests.browser.viewer.page import STATIC
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # busy cores draw slowly
 
 both = pytest.mark.parametrize("renderer", ["cpu", "webgl"], indirect=True)
 
