@@ -25,6 +25,7 @@ from webapp.ui.reading_parts import Controls, Parts, lay_out
 WAIT_FOR_STOPPED_DRAFT_S = 3.0
 STOPPED_DRAFT_POLL_S = 0.25
 DEMO_MODEL = "overread-demo"
+OF_A_DRAFT = ("correction", "comment")
 
 
 def build_reading_page(page: gr.Blocks, services: Services, actor_of: ActorOf) -> None:
@@ -113,19 +114,25 @@ def _wire_review(handlers: "Handlers", parts: Parts, controls: Controls) -> None
 
 
 def _wire_saving(handlers: "Handlers", parts: Parts, controls: Controls) -> None:
-    typed = (parts.own_text, parts.question, parts.correction, parts.comment, controls.viewer_out)
-    inputs = [
-        parts.case_id,
-        parts.draft_id,
-        parts.own_text,
-        parts.confidence,
-        parts.question,
-        parts.correction,
-        parts.comment,
-        controls.viewer_out,
-    ]
-    for changed in (*(field.input for field in typed), parts.confidence.input):
-        changed(handlers.save, inputs, None, trigger_mode="always_last", **QUIET)
+    # Each field sends itself alone: while a page fills, the others still hold old values.
+    # Not `.input`: Gradio 6.31 sends that event with the text of one keystroke before.
+    for name, field in (
+        ("own_text", parts.own_text),
+        ("confidence", parts.confidence),
+        ("question", parts.question),
+        ("correction", parts.correction),
+        ("comment", parts.comment),
+        ("regions", controls.viewer_out),
+    ):
+        field.change(
+            handlers.saving(name),
+            [parts.case_id, parts.draft_id, field],
+            None,
+            trigger_mode="always_last",
+            concurrency_id="saving",
+            concurrency_limit=1,
+            **QUIET,
+        )
 
 
 class Handlers:
@@ -292,57 +299,50 @@ class Handlers:
                     regions=tuple(view.OnScreen.read(viewer_out).regions),
                 ),
             )
-            self._keep(
-                actor, UUID(case_id), draft_id=draft_id, correction=None, comment=None, regions=[]
-            )
+            done = {draft_id: dict.fromkeys(OF_A_DRAFT)}
+            self._keep(actor, UUID(case_id), of_draft=done, regions=[])
             return self._shown(UUID(case_id), request, UUID(draft_id))
 
         return decide
 
-    def save(
-        self,
-        case_id: str | None,
-        draft_id: str | None,
-        own_text: str,
-        confidence: int | None,
-        question: str,
-        correction: str,
-        comment: str,
-        viewer_out: str,
-        request: gr.Request,
-    ) -> None:
-        """Keep what is half written."""
-        if case_id is None:
-            return
-        self._keep(
-            asker(self.actor_of, request),
-            UUID(case_id),
-            own_text=own_text,
-            confidence=confidence,
-            question=question,
-            draft_id=draft_id,
-            correction=correction,
-            comment=comment,
-            regions=view.OnScreen.read(viewer_out).regions,
-        )
+    def saving(self, name: str) -> Any:  # noqa: ANN401 - Gradio takes any callable
+        """Return the handler that keeps one half-written field."""
+
+        def save(
+            case_id: str | None,
+            draft_id: str | None,
+            value: Any,  # noqa: ANN401 - JSON
+            request: gr.Request,
+        ) -> None:
+            if case_id is None or value is None:
+                return
+            actor = asker(self.actor_of, request)
+            if name in OF_A_DRAFT:
+                if draft_id is not None:
+                    self._keep(actor, UUID(case_id), of_draft={draft_id: {name: value}})
+            elif name == "regions":
+                regions = view.OnScreen.read(value).regions
+                self._keep(actor, UUID(case_id), regions=regions)
+            else:
+                self._keep(actor, UUID(case_id), **{name: value})
+
+        return save
 
     def _keep(
         self,
         actor: Actor,
         case_id: UUID,
-        *,
-        draft_id: str | None = None,
-        correction: str | None = None,
-        comment: str | None = None,
+        of_draft: dict[str, dict[str, Any]] | None = None,
         **changes: Any,  # noqa: ANN401 - JSON values
     ) -> None:
         """Merge `changes` into the half-written work; texts about a draft are kept by draft."""
-        half = dict(self.services.reading.progress(actor, case_id) or {})
-        if draft_id is not None:
-            by_draft = dict(half.get("drafts", {}))
-            by_draft[draft_id] = {"correction": correction, "comment": comment}
-            changes["drafts"] = by_draft
-        self.services.reading.save_progress(actor, case_id, half | changes)
+        half = self.services.reading.progress(actor, case_id) or {}
+        drafts = dict(half.get("drafts", {}))
+        for draft_id, texts in (of_draft or {}).items():
+            drafts[draft_id] = drafts.get(draft_id, {}) | texts
+        merged = half | changes | ({"drafts": drafts} if drafts else {})
+        if merged != half:
+            self.services.reading.save_progress(actor, case_id, merged)
 
     def _shown(self, case_id: UUID, request: gr.Request, draft_id: UUID | None) -> list[Any]:
         actor = asker(self.actor_of, request)

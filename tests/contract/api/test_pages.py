@@ -6,6 +6,7 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.data_classes import FileData
+from gradio.routes import App
 from starlette.routing import Mount
 
 from tests.flow.place import Place
@@ -25,12 +26,15 @@ TAKES_FILES = tuple(
 @pytest.fixture
 def blocks(place: Place) -> gr.Blocks:
     found = [
-        route.app.app.blocks
+        route.app.app
         for route in place.gate.app.routes  # type: ignore[attr-defined]  # a FastAPI
         if isinstance(route, Mount) and isinstance(route.app, InlineScripts)
     ]
     assert len(found) == 1
-    return found[0]
+    assert isinstance(found[0], App)
+    blocks = found[0].blocks
+    assert blocks is not None
+    return blocks
 
 
 def _components(blocks: gr.Blocks) -> Iterator[object]:
