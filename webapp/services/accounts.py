@@ -121,7 +121,7 @@ class Accounts:
                 raise SignInFailedError
         except (SignInFailedError, TooManyAttemptsError) as refusal:
             about = ("person", "" if person is None else person.id)
-            record(self, None, Action.SIGN_IN, about, refusal.code)
+            record(self, None, Action.SIGN_IN, about, refusal.code, request_id=request_id)
             raise
         self.throttle.succeeded(throttle_key)
         return self._start_session(person, password, request_id)

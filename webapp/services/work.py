@@ -107,10 +107,15 @@ def record(
     about: Thing,
     code: str,
     outcome: Outcome = Outcome.REFUSED,
+    *,
+    request_id: str = "",
 ) -> None:
-    """Write an event in its own transaction, if the database can be written at all."""
+    """Write an event in its own transaction, if the database can be written at all.
+
+    `request_id` is for attempts without an actor, who would bring it along.
+    """
     with suppress(StorageError), service.store.write() as session:
-        _append(session, actor, action, about, outcome, code, service.now())
+        _append(session, actor, action, about, outcome, code, service.now(), request_id)
 
 
 def _append(
@@ -121,6 +126,7 @@ def _append(
     outcome: Outcome,
     code: str,
     at: datetime,
+    request_id: str = "",
 ) -> None:
     kind, thing_id = about
     append_event(
@@ -132,7 +138,7 @@ def _append(
         object_id=thing_id,
         outcome=outcome,
         code=code,
-        request_id="" if actor is None else actor.request_id,
+        request_id=request_id if actor is None else actor.request_id,
         at=at,
         app_version=_app_version(),
     )

@@ -10,6 +10,7 @@ import pytest
 from inference.errors import RequestRefusedError, WorkerBusyError, WorkerUnavailableError
 from inference.prompts import template
 from inference.protocol import Decoding, ServedModel
+from inference.safety import policy
 from storage.errors import BlobMissingError, IdempotencyConflictError, NotFoundError
 from storage.tables import Case, Draft, Instance, Message
 from storage.vocabulary import CaseState, FinishReason, Protocol, Role
@@ -110,7 +111,7 @@ async def test_answer_streams_and_its_draft_says_all_that_made_it(
     assert draft.latency_ms >= 0
     assert draft.template_id == "free_chat"
     assert draft.template_sha256 == template("free_chat").sha256
-    assert draft.safety_policy == "1"
+    assert draft.safety_policy == policy().version
     (image,) = draft.images
     png = world.blobs.get(image["png_blob"])
     assert image["sha256"] == hashlib.sha256(png).hexdigest()

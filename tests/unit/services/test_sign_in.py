@@ -86,9 +86,10 @@ def test_failed_sign_in_says_nothing_and_starts_nothing(
     world: World, accounts: Accounts, name: str, password: str
 ) -> None:
     with pytest.raises(SignInFailedError, match="The name or the password is not right"):
-        accounts.sign_in(name, password)
+        accounts.sign_in(name, password, request_id="r9")
     assert world.rows(LoginSession) == []
     assert world.events()[-1] == refused("person.signed_in", "sign_in_failed")
+    assert world.last_event().request_id == "r9"
 
 
 @pytest.mark.usefixtures("ada")
