@@ -148,6 +148,20 @@ class Desk:
         }"""
         return [tuple(rgb) for rgb in self.page.evaluate(script, points)]
 
+    def count(self, colour: tuple[int, int, int]) -> int:
+        """Return how many canvas pixels of the lowest 30 CSS pixels have exactly this colour."""
+        script = """([red, green, blue]) => {
+            const canvas = document.querySelector('.ovr-host canvas');
+            const rows = 30 * window.devicePixelRatio;
+            const {data} = canvas.getContext('2d')
+                .getImageData(0, canvas.height - rows, canvas.width, rows);
+            let found = 0;
+            for (let at = 0; at < data.length; at += 4)
+                found += data[at] === red && data[at + 1] === green && data[at + 2] === blue;
+            return found;
+        }"""
+        return int(self.page.evaluate(script, colour))
+
     def bright_box(self) -> Box:
         """Return left, top, right and bottom, in CSS pixels, of all white canvas pixels."""
         script = """() => {

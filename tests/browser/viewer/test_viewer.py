@@ -205,12 +205,9 @@ def test_a_magnified_image_keeps_its_middle_when_the_pane_changes(desk: Desk) ->
 @both
 def test_the_notice_is_in_the_pixels_after_every_drawing(desk: Desk) -> None:
     desk.open("ct")
-    _, _, width, height = desk.pane()
-    strip = [(width / 2 + dx, height - 8 - dy) for dx in range(-150, 150, 2) for dy in range(20)]
     for key in ("Home", "i", "+", "Space"):
         desk.press(key)
-        amber = [rgb for rgb in desk.pixels(strip) if rgb == (255, 176, 32)]
-        assert len(amber) > 100
+        assert desk.count((255, 176, 32)) > 400
     expect(desk.page.locator(".ovr-notice")).to_have_text("DRAFT – NOT FOR CLINICAL USE")
 
 

@@ -20,9 +20,13 @@ export interface OnScreen {
 
 export function corners(on: OnScreen): Corners {
   const { geometry } = on;
-  const kind = [geometry.modality, geometry.viewPosition, planeName(geometry)];
+  const kind = [geometry.modality, geometry.viewPosition].filter(Boolean);
   return {
-    topLeft: [on.label, kind.filter(Boolean).join(' · '), `${geometry.columns} × ${geometry.rows}`],
+    topLeft: [
+      on.label === kind.join(' ') ? '' : on.label, // said by the next line already
+      [...kind, planeName(geometry)].filter(Boolean).join(' · '),
+      `${geometry.columns} × ${geometry.rows}`,
+    ],
     topRight: [
       geometry.lossy ? LOSSY : '',
       on.readonly ? READ_ONLY : '',

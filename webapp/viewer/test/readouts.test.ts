@@ -33,6 +33,15 @@ it('says what is on screen in the corners', () => {
   });
 });
 
+it('does not say modality and view twice', () => {
+  const film = { ...geometry, modality: 'CR', viewPosition: 'PA', axes: null };
+  expect(corners({ ...on, label: 'CR PA', geometry: film }).topLeft).toEqual([
+    '',
+    'CR · PA',
+    '512 × 256',
+  ]);
+});
+
 it('names neither a slice of one nor a window of colour', () => {
   const film = { ...on, geometry: { ...geometry, frames: 1 }, window: null };
   expect(corners(film).bottomRight).toEqual(['']);
