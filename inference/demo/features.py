@@ -84,8 +84,10 @@ def _fused(tower: EfficientNetLiteModel) -> EfficientNetLiteModel:
     fast = copy.deepcopy(tower)
     for unit in fast.modules():
         if isinstance(unit, ConvUnit):
-            unit[0], unit[1] = fuse_conv_bn_eval(unit[0], unit[1]), nn.Identity()
-    return fast.to(memory_format=torch.channels_last)
+            convolution, norm = unit[0], unit[1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                unit[0], unit[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return fast
 
 
 def _memory(path: Path, shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - numpy's memmap, untyped

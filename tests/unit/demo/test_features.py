@@ -25,8 +25,9 @@ PICTURES = [
 def tower() -> EfficientNetLiteModel:
     """The published tower up to one early stage: quick."""
     config = EfficientNetLiteConfig(image_size=256, grid=8, feature_stages=[2], placed=True)
-    tower = EfficientNetLiteModel(config).eval()
+    tower = EfficientNetLiteModel(config)
     load_published(tower)
+    tower.train(mode=False)
     return tower
 
 
