@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlmodel import Session, col, or_, select
 
+from storage.errors import StoreBusyError
 from storage.imaging.volume import Plane, order_planes
 from storage.intake.deidentify import Deidentified
 from storage.intake.facts import Facts
@@ -30,6 +31,9 @@ class Blobs(Protocol):
 
     def get(self, address: str) -> bytes:
         """Return the bytes of an address."""
+
+    def exists(self, address: str) -> bool:
+        """Tell whether there are bytes at an address."""
 
     def remove(self, address: str) -> None:
         """Delete the bytes of an address."""
@@ -82,21 +86,32 @@ def admit(
     )  # fmt: skip
 
 
-def keep(blobs: Blobs, items: Iterable[Deidentified]) -> Kept:
+def keep(blobs: Blobs, items: Iterable[Deidentified], kept: Kept | None = None) -> Kept:
     """Put objects into blobs as they come, for `admit_kept`: nobody waits for a transaction.
+
+    Args:
+        blobs: Where bytes go.
+        items: Consumed one at a time.
+        kept: Filled and returned; of a failure, it tells what was put until then.
 
     Raises:
         TypeError: an item is not `Deidentified`.
         storage.errors.StorageFullError: no room for a blob.
     """
-    studies: Kept = defaultdict(dict)
+    studies = {} if kept is None else kept
     for item in items:
         if not isinstance(item, Deidentified):
             raise TypeError("only Deidentified values can be stored")
-        study = studies[item.facts.study_key]
+        study = studies.setdefault(item.facts.study_key, {})
         if item.content_key not in study:
             study[item.content_key] = _keep(blobs, item)
     return studies
+
+
+def addresses_of(kept_studies: Kept) -> set[str]:
+    """Return the addresses of everything that `keep` put."""
+    each = [one for study in kept_studies.values() for one in study.values()]
+    return {address for one in each for address in (one.dicom_blob, one.pixel_blob)}
 
 
 def admit_kept(
@@ -112,7 +127,12 @@ def admit_kept(
 
     Bytes of a repeat that no case needs are removed: those of a study that a person refused,
     or from before a person blanked a name.
+
+    Raises:
+        StoreBusyError: bytes were removed meanwhile, because another upload of them failed.
     """
+    if not all(blobs.exists(address) for address in addresses_of(kept_studies)):
+        raise StoreBusyError
     cases = []
     for study_key, by_content in kept_studies.items():
         kept = list(by_content.values())

@@ -16,9 +16,9 @@ from storage.blobs import BlobStore
 from storage.cases import images_of, instances_of
 from storage.collections import collection_named
 from storage.engine import Store
-from storage.errors import IdempotencyConflictError
+from storage.errors import IdempotencyConflictError, StorageError
 from storage.exports.sinks import folder_export
-from storage.intake.admit import admit_kept, keep
+from storage.intake.admit import Kept, addresses_of, admit_kept, keep, unneeded
 from storage.intake.attest import admit_held, refuse_held
 from storage.intake.deidentify import Deidentified
 from storage.intake.door import FileResult, receive
@@ -86,32 +86,28 @@ class Studies:
             InvalidRequestError: the collection's name cannot be used.
             StorageFullError: no room; no case was made.
         """
+        kept: Kept = {}
+        results: list[FileResult] = []
         try:
             uploader = authorised(actor, Action.UPLOAD)
             collection = collection_name(collection)
             with self.store.read() as session:
                 if collection_named(session, collection) is not None:
                     collection_open_to(session, uploader, collection)
-            results: list[FileResult] = []
-            kept = keep(self.blobs, self._received(paths, results))
+            keep(self.blobs, self._received(paths, results), kept)
         except REFUSALS as refusal:
+            self._remove_unneeded(addresses_of(kept))
             record(self, actor, Action.UPLOAD, ("", ""), refusal.code)
             raise
         if not kept:
             code = results[0].code if results else "empty"
             record(self, actor, Action.UPLOAD, ("", ""), code)
             return iter(_outcomes(results, {}, paths, names))
-        with use_case(self, actor, Action.UPLOAD) as work:
-            home = _collection(work, collection)
-            cases = admit_kept(
-                work.session,
-                self.blobs,
-                kept,
-                collection_id=home.id,
-                uploaded_by=work.actor.id,
-                at=work.at,
-            )
-            work.about = ("case", cases[0].id) if len(cases) == 1 else ("collection", home.id)
+        try:
+            cases = self._admitted(actor, collection, kept)
+        except REFUSALS:
+            self._remove_unneeded(addresses_of(kept))
+            raise
         by_study = {case.study_key: case for case in cases}
         logger.info("study.received", extra={"files": len(results), "count": len(cases)})
         return iter(_outcomes(results, by_study, paths, names))
@@ -169,8 +165,7 @@ class Studies:
             work.session.add(Attestation.model_validate(fields))
             work.session.flush()
             view = opened(work, case, collection)
-        for address in unused:  # only now: before the commit they could still be needed
-            self.blobs.remove(address)
+        self._remove_unneeded(unused)  # only now: before the commit they could still be needed
         return view
 
     def export_study(self, actor: Actor | None, case_id: UUID, out: Path) -> list[Path]:
@@ -209,6 +204,35 @@ class Studies:
                         sink.add(name, BytesIO(picture))
                         written.append(name)
         return [out / name for name in written]
+
+    def _admitted(self, actor: Actor | None, collection: str, kept: Kept) -> list[Case]:
+        with use_case(self, actor, Action.UPLOAD) as work:
+            home = _collection(work, collection)
+            cases = admit_kept(
+                work.session,
+                self.blobs,
+                kept,
+                collection_id=home.id,
+                uploaded_by=work.actor.id,
+                at=work.at,
+            )
+            work.about = ("case", cases[0].id) if len(cases) == 1 else ("collection", home.id)
+        return cases
+
+    def _remove_unneeded(self, addresses: set[str]) -> None:
+        """Leave no bytes behind that no case needs.
+
+        Inside a transaction: another upload has named them by then, or will miss them and say
+        so. What cannot be done now is logged.
+        """
+        if not addresses:
+            return
+        try:
+            with self.store.write() as session:
+                for address in unneeded(session, addresses):
+                    self.blobs.remove(address)
+        except StorageError as error:
+            logger.warning("blobs.left_behind", extra={"count": len(addresses), "code": error.code})
 
     def _received(self, paths: Sequence[Path], results: list[FileResult]) -> Iterator[Deidentified]:
         """Yield what can be stored while the results are noted."""

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 
-from storage.errors import ExportFolderError, IdempotencyConflictError, NotFoundError
+from storage.errors import (
+    ExportFolderError,
+    IdempotencyConflictError,
+    NotFoundError,
+    StorageFullError,
+)
 from storage.intake.sandbox import Sandbox
 from storage.phantoms import write_studies
 from storage.tables import Attestation, Case, Collection, Image, Instance, Membership
 from storage.vocabulary import CaseState, Protocol, Role
 from tests.unit.services.world import NOBODY, World, done, refused
 from webapp.services.actor import Actor
+from webapp.services.collections import Collections
 from webapp.services.errors import (
     CaseRefusedError,
     HeldError,
@@ -313,3 +320,25 @@ def test_only_admins_take_admitted_studies_out(
     with pytest.raises(NotSignedInError):
         studies.export_study(None, case.id, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def fill(world: World, reader: Actor) -> None:
+    """Let the database grow no further, and use up what room it has."""
+    with world.store.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with suppress(StorageFullError):
+        for number in range(1_000):
+            Collections(world.store, world.clock).ensure(reader, f"{number} {'x' * 90}")
+
+
+def test_upload_that_cannot_be_stored_leaves_nothing_behind(
+    world: World, studies: Studies, reader: Actor, films: list[Path]
+) -> None:
+    take(studies, reader, films[0])
+    kept = set(world.blobs.addresses())
+    fill(world, reader)
+    with pytest.raises(StorageFullError):
+        take(studies, reader, films[1], films[0])
+    assert set(world.blobs.addresses()) == kept
+    assert len(world.rows(Case)) == 1
