@@ -35,9 +35,13 @@ EXPECT_MS = 20_000  # two busy cores draw pages in software
 expect.set_options(timeout=EXPECT_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Return a headless Chromium, or skip where none is installed."""
+    """Return a headless Chromium, or skip where none is installed.
+
+    Once a module, not once a session: while Playwright is open its event loop runs in this
+    thread, and every asynchronous test after it would fail.
+    """
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
