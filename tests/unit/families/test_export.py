@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ def test_exported_weights_give_the_same_logits(
     imported: Folder, loaded: Callable[[str], LlavaLoaded], tmp_path: Path, name: str
 ) -> None:
     export_vllm(imported(name), tmp_path / "out")
-    theirs, report = LlavaForConditionalGeneration.from_pretrained(
+    found: Any = LlavaForConditionalGeneration.from_pretrained(
         tmp_path / "out", local_files_only=True, dtype=torch.float32, output_loading_info=True
     )
+    theirs, report = found
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     ours = loaded(name)
     image = picture(61, 40, "RGB")
