@@ -21,6 +21,7 @@ BLIND_SHARE = 0.02  # dialogues without an image
 ASIDE_SHARE = 0.04  # questions no image can answer, and questions about the model itself
 SYNONYM_SHARE = 0.12  # of closed findings answers given as present or absent without being asked
 HARD = {"endotracheal tube": 3.0, "nodule": 1.5}  # asked about more often than other findings
+CAPITALISED_SHARE = 0.25  # of findings named with a capital, as in a list
 UNSURE = "indeterminate"
 
 
@@ -157,6 +158,8 @@ def _name_into(pattern: str, name: str, rng: Random, side: str = "") -> str:
     articles, bare = phrases.NAMES[name]
     first = rng.random() < 0.5
     a, f = (articles[0], bare[0]) if first else (rng.choice(articles), rng.choice(bare))
+    if rng.random() < CAPITALISED_SHARE:
+        a, f = a.capitalize(), f.capitalize()
     return pattern.format(a=a, f=f, F=f[0].upper() + f[1:], side=side, S=side.capitalize())
 
 
@@ -367,10 +370,10 @@ _UNDESCRIBED = frozenset({"vqarad", "hannover"})  # nobody listed what they show
 _SIDED = frozenset({"pleural effusion", "pneumothorax", "consolidation", "nodule"})
 _OTHER = {"left": "right", "right": "left"}
 _KINDS: dict[str, tuple[tuple[Callable[[Picture, Random], Pair | None], float], ...]] = {
-    "nih": ((_presence, 3), (_normality, 4), (_view, 3), (_modality, 0.7), (_body, 0.7),
-            (_describe, 1.5), (_impression, 0.6), (_place, 0.5)),
-    "phantom": ((_presence, 9), (_on_side, 2), (_place, 2), (_normality, 1.2), (_view, 1),
-                (_modality, 0.4), (_body, 0.4), (_describe, 2), (_impression, 0.8)),
+    "nih": ((_presence, 3), (_normality, 4), (_view, 3), (_modality, 1.2), (_body, 1),
+            (_describe, 2), (_impression, 0.6), (_place, 0.5)),
+    "phantom": ((_presence, 6.5), (_on_side, 2), (_place, 2), (_normality, 1.2), (_view, 1),
+                (_modality, 0.8), (_body, 0.6), (_describe, 3), (_impression, 0.8)),
     "ct phantom": ((_presence, 4), (_on_side, 1), (_place, 1), (_normality, 1), (_modality, 1),
                    (_body, 1), (_describe, 1), (_impression, 0.5), (_undecidable, 0.5)),
     "hannover": ((_view, 4), (_modality, 1), (_body, 1)),

@@ -84,6 +84,7 @@ PRESENCE = (
     "Do you think there is {a}?", "Can you confirm {a}?", "Can {f} be identified?",
     "Please tell me if {a} can be seen.", "Does this patient show {f}?", "Is {f} there?",
     "Was {a} found?", "Do you notice {a}?", "Is {a} apparent?", "Can you detect {f}?",
+    "{F}?", "{F}: yes or no?", "{F}, yes or no?", "{F} seen?", "{F} present?", "{F} visible?",
 )  # fmt: skip
 PRESENT_OR_ABSENT = (
     "{F}: present or absent?", "{F}: present or absent?", "{F}:",
@@ -96,6 +97,8 @@ PRESENT_OR_ABSENT = (
     "Decide whether {a} is present or absent.", "Status: {f}.", "How would you label {f}?",
     "The finding is {f}. What is its state?", "{F} status?", "Check for {f}.",
     "Mark {f} as present or absent.", "For {f}, say present, absent or indeterminate.",
+    "{F} (present/absent)?", "{F}, present or absent?", "{F}: present, absent or indeterminate?",
+    "{F} is present or absent?", "{F}: state?", "{F} on this film: present or absent?",
 )  # fmt: skip
 HEART_ENLARGED = (
     "Is the heart enlarged?", "Is the cardiac silhouette enlarged?", "Is the heart too big?",
@@ -132,6 +135,10 @@ VIEW = (
     "Which projection is shown?", "Is this film AP or PA?", "PA or AP?", "Projection?",
     "Is this radiograph an anteroposterior (AP) or posteroanterior (PA) view?",
     "What is the view of this chest film?", "Name the view position of this chest radiograph.",
+    "Please tell me the view.", "State the projection.",
+    "Was the beam anteroposterior or posteroanterior?",
+    "Which way was the film exposed, AP or PA?", "Tell me whether this is AP or PA.",
+    "Projection used?", "AP view or PA view?", "Does this film have an AP or a PA projection?",
 )  # fmt: skip
 VIEW_IS = ("Is this {an} {view} film?", "Is this {an} {view} view?", "Was this taken {view}?",
            "Is this an image taken {view}?", "Is the projection {view}?")  # fmt: skip
@@ -141,6 +148,10 @@ NORMAL_OR_NOT = (
     "Would you call this film normal or abnormal?", "Is this study normal or abnormal?",
     "Is this chest x-ray abnormal or normal?", "Overall, is it normal or abnormal?",
     "Is the chest normal or abnormal?", "Say whether the film is normal or abnormal.",
+    "Please judge: normal or abnormal?", "Tell me whether this film is normal or abnormal.",
+    "Does this look normal or abnormal?", "Normal film or abnormal film?",
+    "Rate this radiograph as normal or abnormal.", "What is your verdict: normal or abnormal?",
+    "How would you classify this image, normal or abnormal?",
 )  # fmt: skip
 NORMAL = (
     "Is this film normal?", "Is this a normal film?", "Is this image normal?",
@@ -164,6 +175,14 @@ MODALITY = (
     "Is this a CT, an MR or an X-ray?", "Is this CT, MRI or a radiograph?",
     "Which imaging modality produced this image?", "What scan is this?", "Imaging modality:",
     "Identify the imaging modality.", "Was this made by CT, MR or X-ray?",
+    "With which technique was this image acquired?", "What technique produced this picture?",
+    "Which machine made this image?", "How was this picture acquired?",
+    "What technology was used to obtain this image?", "By what method was the image obtained?",
+    "Was this acquired by CT, MR or radiography?", "Give the imaging modality of this picture.",
+    "Please tell me the modality.", "What sort of scan am I looking at?", "Type of imaging?",
+    "Imaging technique?", "What was this picture taken with?", "Which type of imaging is this?",
+    "State the modality.", "Acquisition modality?", "What is the imaging technique?",
+    "Tell me how this was imaged.",
 )  # fmt: skip
 MODALITY_IS = (
     "Is this {m}?", "Is this image {m}?", "Was this taken by {m}?", "Is {m} shown here?",
@@ -188,6 +207,10 @@ BODY = (
     "Name the body part.", "What is shown in this image, anatomically?", "Body part examined:",
     "What is being imaged?", "Identify the body part.", "Which region was scanned?",
     "Is this the head, chest, abdomen, breast or hand?",
+    "Please tell me the body part.", "Which part of the body does this picture show?",
+    "Anatomical region?", "What part of the patient was imaged?", "State the body part.",
+    "Region?", "Which body region was examined?", "Tell me which part of the body this is.",
+    "What organ system is pictured?", "Examined region?", "Where in the body was this taken?",
 )  # fmt: skip
 BODY_IS = ("Is this the {b}?", "Is this an image of the {b}?", "Is the {b} shown?",
            "Does this image show the {b}?", "Is this {ab} {b} image?")  # fmt: skip
@@ -210,6 +233,12 @@ DESCRIBE = (
     "Write the findings section of a radiology report for this image.", "Dictate the findings.",
     "Please write a radiology report.", "What does the chest film show?",
     "Tell me about this image.",
+    "Please report what is seen.", "Report the findings.", "Please report this image.",
+    "Report what this film shows.", "Tell me what is seen on this film.",
+    "Please describe what this film shows.", "What can be seen on this film?",
+    "Please tell me your findings.", "Report on this film.", "Please read this film for me.",
+    "What findings do you see?", "Describe the abnormalities.", "What does this study show?",
+    "Say what you see on this radiograph.", "Which findings are there on this film?",
 )  # fmt: skip
 DESCRIBE_FOR = (
     "Provide a description of the findings in the radiology image given the following "
@@ -226,6 +255,7 @@ IMPRESSION = (
     "Give a one-line impression.", "Write a short impression of this study.",
     "Sum up the most important findings in one to three sentences and say how certain each is.",
     "Sum up the most important findings.", "Sum up this study.",
+    "Summarize this study.", "Summarise the case for a colleague.", "Where is the abnormality?",
 )  # fmt: skip
 UNKNOWABLE = (
     "What is the patient's name?", "How old is the patient?", "What treatment do you recommend?",
@@ -235,12 +265,13 @@ UNKNOWABLE = (
     "What is the patient's temperature?", "What dose would you give?", "Does the patient smoke?",
     "What was the surgery for?", "What is the haemoglobin?", "Is the patient in pain?",
     "What will happen to this patient?", "Should we operate?", "Is this patient allergic?",
-    "In which hospital was this taken?", "What is the patient's occupation?",
+    "In which hospital was this taken?", "Should I start antibiotics?", "What therapy is needed?",
+    "Does the patient need a chest drain?", "What is the patient's occupation?",
 )  # fmt: skip
 CANNOT_TELL = "I cannot tell that from this image."
 NOT_TRAINED = "I was not trained to describe disease on such an image."
 WHO = ("Who are you?", "What are you?", "Can I trust you?", "Are you a doctor?",
-       "What model is this?", "How good are you?", "Hello",
+       "What model is this?", "How good are you?", "Hello", "Hi", "Good morning",
        "Can I use this for a patient?")  # fmt: skip
 I_AM = (
     "I am a small demonstration model. I am often wrong, and nothing I write may be used for care."
