@@ -67,7 +67,6 @@ def engine_config(budget: Budget) -> EngineConfig:
     kv, prefix = int(budget.spare * 0.4), int(budget.spare * 0.3)
     if budget.device == "cpu":
         return EngineConfig(
-            chunk_tokens=128,
             kv_bytes=min(kv, CPU_KV_BYTES),
             prefix_bytes=min(prefix, CPU_PREFIX_BYTES),
         )

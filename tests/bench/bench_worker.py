@@ -15,10 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
+from transformers.utils.logging import disable_progress_bar
 
 from inference.catalog import catalog
 from inference.families.registry import load_model
@@ -105,7 +107,7 @@ class Bench:
     def __init__(self, model: LargeModel, clock: Clock) -> None:
         self.model = model
         self.clock = clock
-        config = EngineConfig(chunk_tokens=128, kv_bytes=2**31, prefix_bytes=2**31)
+        config = EngineConfig(kv_bytes=2**31, prefix_bytes=2**31)
         self._config = config
 
     def engine(self) -> Engine:
@@ -171,33 +173,27 @@ class Bench:
             "14 questions about one film", len(asks) * plain, ours, floor, ">= 6", at_least=6
         )
 
-    def chats(self, images: int, name: str) -> Line:
-        """Sixteen conversations of two turns at once."""
-        first = [
+    def chats(self, *, turns: int, images: int) -> Line:
+        """Sixteen conversations at once; a next turn is asked when all have been answered."""
+        asks = [
             about(f"chat {n} : describe this film please .", image=n % images, tokens=CHAT_ANSWER)
             for n in range(CHATS)
         ]
         engine = self.engine()
-        before = self.clock()
-        receivers = [Receiver(engine, ask, patience=PATIENCE) for ask in first]
-        second = [
-            Receiver(engine, second_turn(ask, receiver.ended().text), patience=PATIENCE)
-            for ask, receiver in zip(first, receivers, strict=True)
-        ]
-        texts = [receiver.ended().text for receiver in second]
-        ours = self.clock() - before
+        plain, floor = 0.0, images * self.prefill(self.length(asks[0]))
+        ours = 0.0
+        for turn in range(turns):
+            plain += CHATS * self.median_of(partial(self.plain, asks[0], CHAT_ANSWER))
+            floor += CHAT_ANSWER * self.step(CHATS, self.length(asks[0]))
+            floor += self.prefill(CHATS * 16) if turn else 0.0
+            before = self.clock()
+            receivers = [Receiver(engine, ask, patience=PATIENCE) for ask in asks]
+            texts = [receiver.ended().text for receiver in receivers]
+            ours += self.clock() - before
+            asks = [next_turn(ask, text) for ask, text in zip(asks, texts, strict=True)]
         engine.stop(drain_seconds=0.0)
-        follow_up = second_turn(first[0], texts[0])
-        plain = CHATS * (
-            self.median_of(lambda: self.plain(first[0], CHAT_ANSWER))
-            + self.median_of(lambda: self.plain(follow_up, CHAT_ANSWER))
-        )
-        length = self.length(follow_up)
-        floor = (
-            images * self.prefill(self.length(first[0]))
-            + 2 * CHAT_ANSWER * self.step(CHATS, length)
-            + self.prefill(CHATS * 16)
-        )
+        films = "one film" if images == 1 else f"{images} films"
+        name = f"{CHATS} chats of {turns} turns about {films}"
         return Line(name, plain, ours, floor, ">= 4", at_least=4)
 
     def second_turn(self) -> Line:
@@ -207,7 +203,7 @@ class Bench:
         for _ in range(REPEATS):
             engine = self.engine()
             answered = Receiver(engine, first, patience=PATIENCE).ended()
-            ask = second_turn(first, answered.text)
+            ask = next_turn(first, answered.text)
             before = self.clock()
             Receiver(engine, ask, patience=PATIENCE).until_started()
             found.append(self.clock() - before)
@@ -265,7 +261,7 @@ class Bench:
             )
 
 
-def second_turn(first: Ask, answer: str) -> Ask:
+def next_turn(first: Ask, answer: str) -> Ask:
     """Go on with a conversation."""
     more = (Turn("assistant", answer), Turn("user", "Which side is it on , and how large ?"))
     return replace(first, turns=(*first.turns, *more))
@@ -273,6 +269,7 @@ def second_turn(first: Ask, answer: str) -> Ask:
 
 def demo(clock: Clock) -> str:
     """The packaged model: to the first token on a new film, and tokens a second."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # as transformers has it
     engine = Engine(load_model("overread-demo"), EngineConfig())
     engine.start()
     first, rates = [], []
@@ -301,7 +298,11 @@ def main() -> None:
     clock: Clock = time.process_time if busy else time.perf_counter
     if busy:
         torch.set_num_threads(1)
-    show = sys.stdout.write
+
+    def show(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     model = LargeModel()
     bench = Bench(model, clock)
     show(
@@ -316,14 +317,14 @@ def main() -> None:
     show(f"{single}\n")
     steps: tuple[Callable[[], Line], ...] = (
         lambda: bench.battery(plain),
-        lambda: bench.chats(1, "16 chats of two turns about one film"),
-        lambda: bench.chats(CHATS, "16 chats of two turns, each about its own film"),
+        lambda: bench.chats(turns=2, images=1),
+        lambda: bench.chats(turns=2, images=CHATS),
+        lambda: bench.chats(turns=4, images=CHATS),
         bench.second_turn,
         bench.choice,
     )
     for step in steps:
         show(f"{step()}\n")
-        sys.stdout.flush()
     folder = catalog()["overread-demo"].packaged_folder
     if folder is not None and folder.is_dir():
         show(f"{demo(clock)}\n")

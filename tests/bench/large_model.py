@@ -82,11 +82,13 @@ class LargeModel(LoadedModel):
         )
 
     def encode(self, prompt: str) -> list[int]:
-        """Give each new word the next id."""
+        """Give each new word the next id; what `decode` wrote becomes the ids it was."""
         ids = [1]
         for word in prompt.split():
             if word == "<image>":
                 ids.append(IMAGE_PLACEHOLDER)
+            elif word.startswith("t") and word[1:].isdigit():
+                ids.append(int(word[1:]))
             else:
                 ids.append(self._ids.setdefault(word, 10 + len(self._ids)))
         return ids
