@@ -77,6 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("verify", help="golden cases against their expected values")
     command.add_argument("folder", type=Path, metavar="DIR")
     command.set_defaults(run=_verify)
+
+    command = commands.add_parser("export-vllm", help="our layout to the names that vLLM wants")
+    command.add_argument("folder", type=Path, metavar="DIR")
+    command.add_argument("out", type=Path, metavar="OUT")
+    command.set_defaults(run=_export_vllm)
     return parser
 
 
@@ -135,3 +140,11 @@ def _verify(options: argparse.Namespace) -> int:
     rows = module.verify(options.folder)
     module.print_table(rows)
     return 0 if rows and all(row.passed for row in rows) else 1
+
+
+def _export_vllm(options: argparse.Namespace) -> int:
+    module: Any = import_module("inference.worker.export")
+    manifest = module.export_vllm(options.folder, options.out)
+    print(f"{options.out}: {manifest.family}")  # noqa: T201  # the command's output
+    print(f"Licence: {manifest.licence}")  # noqa: T201  # the command's output
+    return 0

@@ -149,6 +149,29 @@ PATIENCE = 150  # seconds
 slow_start = pytest.mark.timeout(2 * PATIENCE)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["verify", "."], "no golden cases", id="verify"),
+        pytest.param(["export-vllm", ".", "out"], "overread.json", id="export-vllm"),
+        pytest.param(
+            ["import-checkpoint", "--family", "unheard-of", ".", "out"], "unheard-of", id="import"
+        ),
+    ],
+)
+def test_the_other_commands_refuse_an_empty_folder(
+    capsys: Output,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: Sequence[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 class _Process:
     """A worker as its supervisor sees it."""
 
