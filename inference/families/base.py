@@ -38,7 +38,12 @@ class Limits:
 
 
 class LoadedModel(ABC):
-    """Weights in memory, with the family's way of asking them. Used from one thread."""
+    """Weights in memory, with the family's way of asking them.
+
+    The weights are used from one thread. `render`, `encode` and `decode` may be called from
+    others, one at a time; `pixel_values` and `volume_values` touch no weights and may be called
+    from any thread at any time.
+    """
 
     family: str
     revision: str
