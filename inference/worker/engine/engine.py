@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from inference.errors import (
+    AnswerFailedError,
     InferenceError,
     RequestRefusedError,
     WorkerBusyError,
@@ -26,7 +27,7 @@ from inference.worker.engine.detokenise import Detokeniser
 from inference.worker.engine.features import FeatureCache
 from inference.worker.engine.figures import Load, Outcome
 from inference.worker.engine.messages import Ended, Event, Piece, Sink, Started
-from inference.worker.engine.prepare import Preparer
+from inference.worker.engine.prepare import Preparer, Prompt
 from inference.worker.engine.request import Request
 from inference.worker.engine.runner import Runner
 from inference.worker.engine.sampling import Rule, resolve
@@ -43,7 +44,6 @@ class Ticket:
     """A question that was taken in."""
 
     rule: Rule  # decoding parameters with nothing left open
-    adapter: str | None
     cancel: Callable[[], None]  # from any thread; ends the computation within one token
 
 
@@ -92,11 +92,12 @@ class Engine:
             RequestRefusedError: the question cannot be answered as it is.
             WorkerBusyError: the queue is full.
             WorkerUnavailableError: the engine is stopping.
+            AnswerFailedError: the question made the family's own code fail.
         """
         if self._queued() >= self._config.max_queued:
             raise WorkerBusyError
         rule = resolve(ask.decoding, self.model.default_decoding)
-        prompt = self._preparer.prepare(ask)
+        prompt = self._prepare(ask)
         room = self.model.limits.context - len(prompt.keys)
         rule = replace(rule, max_tokens=min(rule.max_tokens, room))
         request = Request(prompt, rule, adapter, sink, Detokeniser(self._preparer.decode))
@@ -110,7 +111,7 @@ class Engine:
             if self._closing.is_set():
                 raise WorkerUnavailableError("it is stopping")
             self._inbox.put(request)
-        return Ticket(rule, adapter, cancel)
+        return Ticket(rule, cancel)
 
     def answer(self, ask: Ask, *, adapter: str | None = None) -> tuple[Started, Ended]:
         """Take a question in and wait for the whole answer.
@@ -156,6 +157,15 @@ class Engine:
             feature_bytes=self.features.nbytes,
             memory_bytes=used_bytes(self.model.device),
         )
+
+    def _prepare(self, ask: Ask) -> Prompt:
+        try:
+            return self._preparer.prepare(ask)
+        except InferenceError:
+            raise
+        except Exception as error:
+            logger.error("worker.prepare_failed", extra={"error": type(error).__name__})
+            raise AnswerFailedError from None
 
     def _queued(self) -> int:
         return self._inbox.qsize() + len(self._scheduler.waiting)

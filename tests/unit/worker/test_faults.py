@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from inference.errors import AnswerFailedError, RequestRefusedError, WorkerUnavailableError
@@ -14,7 +15,7 @@ from tests.unit.worker.conftest import StartEngine
 from tests.unit.worker.fake import FakeModel
 from tests.unit.worker.plain import plain_answer
 from tests.unit.worker.receiving import Receiver
-from tests.unit.worker.samples import plain_png, question
+from tests.unit.worker.samples import plain_png, png, question
 
 BLACK, WHITE = plain_png(0), plain_png(255)
 
@@ -31,6 +32,11 @@ class FaultyModel(FakeModel):
             raise RuntimeError("a text that must not be shown")
         features = super().image_features(pixel_values)
         return features * float("nan") if pixel_values.max() == 0.0 else features
+
+    def pixel_values(self, image: Image.Image) -> torch.Tensor:
+        if image.size == (13, 13):
+            raise ZeroDivisionError("a text that must not be shown")
+        return super().pixel_values(image)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         if self.undecodable.intersection(token_ids):
@@ -72,6 +78,15 @@ def test_a_poisoned_picture_fails_its_own_request(
         engine.answer(_about(image))
     assert "must not be shown" not in str(caught.value)
     assert beside.ended().token_ids == plain_answer(model, good, 60)
+
+
+def test_a_picture_that_the_familys_code_cannot_prepare_fails_alone(
+    model: FaultyModel, engine: Engine
+) -> None:
+    with pytest.raises(AnswerFailedError):
+        engine.answer(_about(png(1, side=13)))
+    good = question("fine", 1)
+    assert Receiver(engine, good).ended().token_ids == plain_answer(model, good, 16)
 
 
 def test_numbers_that_are_not_finite_do_not_stay_in_a_slot(
