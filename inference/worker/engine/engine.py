@@ -163,7 +163,7 @@ class Engine:
             return self._preparer.prepare(ask)
         except InferenceError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # no text of a foreign error may travel on
             logger.error("worker.prepare_failed", extra={"error": type(error).__name__})
             raise AnswerFailedError from None
 
