@@ -167,7 +167,7 @@ def _trunk_section(
         "hidden_size": patches[0],
         "intermediate_size": hidden,
         "num_hidden_layers": depth,
-        "num_attention_heads": _heads(published, str(vision["timm_model_name"])),
+        "num_attention_heads": _heads(published, str(vision["timm_model_name"]), patches[0]),
     }
 
 
@@ -177,15 +177,15 @@ def _open_clip_config(config: Mapping[str, Any]) -> str:
     return str(named) if named else checkpoint.replace("_checkpoint.pt", ".json")
 
 
-def _heads(published: Published, timm_name: str) -> int:
+def _heads(published: Published, timm_name: str, width: int) -> int:
     dims = published.tower_dims or _beside(published.source)
-    if dims is not None:
-        return int(read_json(dims.parent, dims.name)["num_heads"])
-    if timm_name not in HEADS:
+    known = HEADS if dims is None else read_json(dims.parent, dims.name)
+    heads = known.get(timm_name if dims is None else "num_heads")
+    if not isinstance(heads, int) or heads < 1 or width % heads:
         raise ModelFolderRefusedError(
-            f"The tower {timm_name} is unknown; give its sizes by --tower-dims."
+            f"The tower {timm_name} of width {width} is unknown; give its num_heads by --tower-dims."
         )
-    return HEADS[timm_name]
+    return heads
 
 
 def _beside(source: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,75 @@ def test_damaged_vocabulary_is_refused(source_of: SourceOf, file: str) -> None:
     source = source_of("medmvl2d")
     (source / file).write_text("#version: 0.2\none two three\n")
     assert "damaged" in refusal("medmvl2d", source)
+
+
+def without_dims(source: Path, timm_name: str) -> Path:
+    """Rename a bundle's trunk and put it where no sizes lie beside it."""
+    path = source / "biomedclipcxr_518.json"
+    described = json.loads(path.read_text())
+    described["vision_cfg"]["timm_model_name"] = timm_name
+    path.write_text(json.dumps(described))
+    return source
+
+
+def test_trunk_of_unknown_size_asks_for_its_sizes(source_of: SourceOf, tmp_path: Path) -> None:
+    source, hub = without_dims(source_of("llavarad"), "vit_giant"), GOLDENS / "llavarad/hub"
+    with pytest.raises(ModelFolderRefusedError, match=r"vit_giant.*--tower-dims"):
+        import_checkpoint("llava-rad", source, tmp_path / "dst", hub)
+
+
+def test_published_name_on_a_trunk_of_another_width_asks_too(
+    source_of: SourceOf, tmp_path: Path
+) -> None:
+    # the published trunk has 12 heads, which do not divide the golden's width of 32
+    source, hub = source_of("llavarad"), GOLDENS / "llavarad/hub"
+    with pytest.raises(ModelFolderRefusedError, match=r"width 32.*--tower-dims"):
+        import_checkpoint("llava-rad", source, tmp_path / "dst", hub)
+
+
+@pytest.mark.parametrize("dims", ["{}", '{"num_heads": 0}', '{"num_heads": "4"}'])
+def test_sizes_that_are_none_are_refused(source_of: SourceOf, tmp_path: Path, dims: str) -> None:
+    source, hub = source_of("llavarad"), GOLDENS / "llavarad/hub"
+    (tmp_path / "dims.json").write_text(dims)
+    with pytest.raises(ModelFolderRefusedError, match="tower-dims"):
+        import_checkpoint("llava-rad", source, tmp_path / "dst", hub, tmp_path / "dims.json")
+
+
+def test_sizes_beside_the_bundle_are_found(source_of: SourceOf, tmp_path: Path) -> None:
+    source, hub = source_of("llavarad"), GOLDENS / "llavarad/hub"
+    (source.parent / "tower_dims.json").write_text('{"num_heads": 4}')
+    import_checkpoint("llava-rad", source, tmp_path / "dst", hub)
+    config = json.loads((tmp_path / "dst/config.json").read_text())
+    assert config["vision_config"]["num_attention_heads"] == 4
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param([torch.zeros(1)], id="a list"),
+        pytest.param({"model": {}}, id="no state_dict"),
+        pytest.param({"state_dict": {}}, id="an empty one"),
+    ],
+)
+def test_training_checkpoint_without_a_trunk_is_refused(
+    source_of: SourceOf, content: object
+) -> None:
+    source = source_of("llavarad")
+    torch.save(content, source / "biomedclipcxr_518_checkpoint.pt")
+    assert refusal("llavarad", source)
+
+
+def test_processor_with_another_filter_is_refused(source_of: SourceOf, tmp_path: Path) -> None:
+    hub = Path(shutil.copytree(GOLDENS / "llavamed/hub", tmp_path / "hub"))
+    (path,) = hub.rglob("preprocessor_config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"resample": 2}))
+    with pytest.raises(ModelFolderRefusedError, match="resample"):
+        import_checkpoint("llava-med-v1.5", source_of("llavamed"), tmp_path / "dst", hub)
+
+
+def test_without_a_hub_folder_the_published_clip_is_assumed(
+    source_of: SourceOf, tmp_path: Path
+) -> None:
+    # the golden's tower is smaller than CLIP-L, so the shapes tell
+    with pytest.raises(ModelFolderRefusedError, match="vision_model"):
+        import_checkpoint("llava-med-v1.5", source_of("llavamed"), tmp_path / "dst")
