@@ -183,7 +183,7 @@ def _heads(published: Published, timm_name: str, width: int) -> int:
     heads = known.get(timm_name if dims is None else "num_heads")
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise ModelFolderRefusedError(
-            f"The tower {timm_name} of width {width} is unknown; give its num_heads by --tower-dims."
+            f"The tower {timm_name} of width {width} is unknown; give num_heads by --tower-dims."
         )
     return heads
 
