@@ -102,7 +102,7 @@ def main() -> None:
     add("--out", type=Path, required=True, help="model folder to write")
     add("--work", type=Path, default=Path("demo-work"), help="state and caches")
     add("--seed", type=int, default=0)
-    add("--steps", type=int, default=1500)
+    add("--steps", type=int, default=4200)
     add("--with-dev", action="store_true", help="learn from the dev part as well")
     add("--threads", type=int, default=1)
     add("--revision", default="1")
