@@ -61,7 +61,7 @@ def create_app(
     add_problem_handlers(app)
     app.include_router(api_router(services, settings.data_dir))
     app.router.routes.extend(sign_in_routes(services.accounts, doorway))
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/overread", StaticFiles(directory=STATIC))
     with warnings.catch_warnings():  # Gradio warns that several pages exclude what we turned off
         warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)
         mount(app, services, actor_of)

@@ -98,8 +98,8 @@ DOORS: Final = (
         Surface.SIGN_IN,
         first_password=True,
     ),
-    Route("GET", "/static/sign-in.css", ANYONE, "how the way in looks", Surface.ASSET),
-    Route("GET", "/static/{path:path}", TRAINEES_UP, "the viewer", Surface.ASSET),
+    Route("GET", "/overread/sign-in.css", ANYONE, "how the way in looks", Surface.ASSET),
+    Route("GET", "/overread/{path:path}", TRAINEES_UP, "the viewer", Surface.ASSET),
 )
 
 

@@ -21,7 +21,7 @@ from webapp.ui.worklist_page import build_worklist_page
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 SCRIPTS: Final = "".join(
-    f'<script type="module" src="/static/{name}"></script>'
+    f'<script type="module" src="/overread/{name}"></script>'
     for name in ("pages.js", "viewer/viewer.js")
 )
 SYSTEM_FONTS: Final = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

@@ -28,7 +28,7 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>viewer</title>
 <link rel="icon" href="/page.css">
 <link rel="stylesheet" href="/page.css">
-<script type="module" src="/static/viewer/viewer.js"></script></head>
+<script type="module" src="/overread/viewer/viewer.js"></script></head>
 <body><label>Report <textarea id="report"></textarea></label>
 <div id="place"><div id="overread-viewer"></div></div>
 <div id="overread-viewer-state" hidden></div>
@@ -201,7 +201,7 @@ def application(images: Ward, *, page: bool = True) -> FastAPI:
             headers={"cache-control": "no-store"},
         )
 
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/overread", StaticFiles(directory=STATIC))
     return app
 
 
@@ -211,7 +211,7 @@ def _add_page(app: FastAPI, images: Ward) -> None:
         images.asked.append(request.url.path)
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
-        if not request.url.path.startswith("/static"):
+        if not request.url.path.startswith("/overread"):
             response.headers["Cache-Control"] = "no-store"
         return response
 

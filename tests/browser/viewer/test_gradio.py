@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
 ]
 
-SCRIPT = '<script type="module" src="/static/viewer/viewer.js"></script>'
+SCRIPT = '<script type="module" src="/overread/viewer/viewer.js"></script>'
 
 
 def state(sentence: int | None, label: str) -> str:

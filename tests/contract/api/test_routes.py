@@ -24,7 +24,7 @@ OPEN = {
     ("GET", f"{API}/health/live"),
     ("GET", "/login"),
     ("POST", "/login"),
-    ("GET", "/static/sign-in.css"),
+    ("GET", "/overread/sign-in.css"),
 }
 
 
@@ -62,7 +62,7 @@ async def test_the_walk_sees_our_own_and_gradios_routes(place: Place) -> None:
 
     assert ("POST", f"{API}/cases/{{case_id}}/questions") in seen
     assert ("POST", "/gradio_api/queue/join") in seen
-    assert ("GET", "/static/{path:path}") in seen
+    assert ("GET", "/overread/{path:path}") in seen
     assert len(seen) > 90
 
 
@@ -81,7 +81,7 @@ async def test_every_line_of_the_table_is_a_route(place: Place) -> None:
     seen = {(method, _shape(path)) for method, path in doors(place.gate.app.routes)}  # type: ignore[attr-defined] # as above
 
     invented = {(e.method, e.path) for e in ROUTES.routes if (e.method, _shape(e.path)) not in seen}
-    assert invented == {("GET", "/static/sign-in.css")}  # one of the static files, by name
+    assert invented == {("GET", "/overread/sign-in.css")}  # one of the static files, by name
 
 
 def _shape(template: str) -> str:
@@ -127,13 +127,15 @@ async def test_each_role_gets_as_far_as_the_table_says(
         assert answer.json()["error"]["code"] == "not_allowed"
 
 
-SHUT = [entry for entry in ROUTES.routes if entry.roles == frozenset()]
+SHUT = [
+    entry
+    for entry in ROUTES.routes
+    if entry.roles == frozenset() and ROUTES.find(entry.method, sample(entry.path)) is entry
+]  # where our own route has the same name, ours answers
 
 
 @pytest.mark.parametrize("entry", SHUT, ids=_name)
 async def test_a_shut_door_is_shut_for_the_administrator_too(place: Place, entry: Entry) -> None:
-    if ROUTES.find(entry.method, sample(entry.path)) is not entry:
-        pytest.skip("our own route of that name answers instead")
     async with place.program(Role.ADMIN) as program:
         answer = await program.request(entry.method, sample(entry.path), json={})
 

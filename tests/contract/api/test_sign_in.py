@@ -24,7 +24,7 @@ async def _sign_in(visitor: httpx.AsyncClient, **form: str) -> httpx.Response:
 async def test_the_page_needs_no_script_and_nothing_from_elsewhere(place: Place) -> None:
     async with place.visitor() as visitor:
         answer = await visitor.get("/login")
-        styles = await visitor.get("/static/sign-in.css")
+        styles = await visitor.get("/overread/sign-in.css")
 
     assert answer.status_code == 200
     assert "<script" not in answer.text

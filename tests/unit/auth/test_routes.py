@@ -16,8 +16,8 @@ TABLE = RouteTable.of(API_ROUTES, DOORS, page_routes("", ["/"]))
         ("POST", "/api/v1/cases/next", "/api/v1/cases/next"),
         ("HEAD", "/api/v1/cases", "/api/v1/cases"),
         ("GET", f"{EXPORTS}/3/files/images/a.png", f"{EXPORTS}/{{export_id}}/files/{{name:path}}"),
-        ("GET", "/static/sign-in.css", "/static/sign-in.css"),
-        ("GET", "/static/viewer/viewer.js", "/static/{path:path}"),
+        ("GET", "/overread/sign-in.css", "/overread/sign-in.css"),
+        ("GET", "/overread/viewer/viewer.js", "/overread/{path:path}"),
     ],
 )
 def test_a_listed_route_is_found(method: str, path: str, template: str) -> None:
@@ -35,7 +35,7 @@ def test_a_listed_route_is_found(method: str, path: str, template: str) -> None:
         ("GET", "/api/v1/cases/3/secret"),
         ("DELETE", "/api/v1/cases"),
         ("OPTIONS", "/api/v1/cases"),
-        ("GET", "/static/"),
+        ("GET", "/overread/"),
         ("GET", "/gradio_api/something-new"),
     ],
 )
@@ -70,5 +70,5 @@ def test_only_these_are_open_to_anybody() -> None:
         ("GET", "/api/v1/health/live"),
         ("GET", "/login"),
         ("POST", "/login"),
-        ("GET", "/static/sign-in.css"),
+        ("GET", "/overread/sign-in.css"),
     }

@@ -1,6 +1,6 @@
 /** The two read routes of the server that the viewer uses. */
 
-/** Where this module came from tells where the app is mounted: …/static/viewer/viewer.js. */
+/** Where this module came from tells where the app is mounted: …/overread/viewer/viewer.js. */
 const here = import.meta.url; // a variable: the bundler would take a literal for an asset
 const BASE = new URL('../../api/v1/', here).href;
 
