@@ -143,7 +143,9 @@ class World:
             created_at=self.now(),
         )
 
-    def own_read(self, case: Case, person: Person, text: str = "No effusion.") -> OwnRead:
+    def own_read(
+        self, case: Case, person: Person, text: str = "No effusion.", **fields: object
+    ) -> OwnRead:
         return self.add(
             OwnRead,
             case_id=case.id,
@@ -153,6 +155,7 @@ class World:
             confidence=4,
             idempotency_key=f"key {case.id}",
             committed_at=self.now(),
+            **fields,
         )
 
     def picture(self, shade: int = 100) -> dict[str, Any]:
@@ -166,7 +169,9 @@ class World:
             "window": {"center": 128, "width": 256},
         }
 
-    def message(self, case: Case, person: Person, text: str = "What do you see?") -> Message:
+    def message(
+        self, case: Case, person: Person, text: str = "What do you see?", **fields: object
+    ) -> Message:
         at = self.now()
         return self.add(
             Message,
@@ -177,6 +182,7 @@ class World:
             images=[],
             idempotency_key=f"key {self._made}",
             created_at=at,
+            **fields,
         )
 
     def draft(

@@ -28,6 +28,7 @@ from storage.exports.records import (
 from storage.exports.rows import Skipped, training_row
 from storage.exports.sinks import MANIFEST, Sink
 from storage.exports.splits import SHARES, Split, splits
+from storage.identifying import identifying
 from storage.keys import Keys
 from storage.notice import NOTICE
 from storage.sentences import VERSION as SENTENCES_VERSION
@@ -51,9 +52,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came out: rows by split, and sha256 and size (bytes) of every file by its path."""
+    """What came out: rows by split, and sha256 and size (bytes) of every file by its path.
+
+    `skipped` counts the reviews that gave no row, by reason.
+    """
 
     counts: Mapping[str, int]
+    skipped: Mapping[str, int]
     files: Mapping[str, Mapping[str, Any]]
     manifest_sha256: str
 
@@ -83,6 +88,7 @@ def write_export(
                 (
                     own_read_record(case, own_read, package.pseudonym)
                     for case, own_read in own_reads(session, order.selection)
+                    if not identifying(own_read.flags)
                 ),
             )
         return package.finish(blobs, sink)
@@ -124,9 +130,14 @@ class _Package:
         manifest = BytesIO(_manifest(self._about(), files))
         of_manifest = described(manifest)
         sink.add(MANIFEST, manifest)
-        return Written(self._counts, files | {MANIFEST: of_manifest}, of_manifest["sha256"])
+        return Written(
+            self._counts, self._skipped, files | {MANIFEST: of_manifest}, of_manifest["sha256"]
+        )
 
     def _take_full(self, reading: Reading) -> None:
+        if reading.identifying:
+            self._skipped[Skipped.IDENTIFYING] += 1
+            return
         name = "unreviewed.jsonl" if reading.review is None else "records.jsonl"
         self._lines(name).add(record(reading, self.pseudonym))
         if reading.review is not None:

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from storage.cases import instances_of
 from storage.exports.splits import Split
+from storage.identifying import identifying
 from storage.reviews import marks_of, regions_of
 from storage.tables import (
     Attestation,
@@ -76,6 +77,12 @@ class Reading:
     image_sha256: Sequence[str]
     marks: Sequence[SentenceMark] = ()
     regions: Sequence[Region] = ()
+
+    @property
+    def identifying(self) -> bool:
+        """Whether a rule saw an identity in anything that was typed or answered."""
+        texts = (self.message, self.draft, self.own_read, self.review)
+        return identifying(*(text.flags for text in texts if text is not None))
 
 
 @dataclass(frozen=True, slots=True)

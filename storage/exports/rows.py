@@ -29,6 +29,7 @@ class Skipped(StrEnum):
     NOT_REVIEWED = "not_reviewed"
     SUPERSEDED = "superseded"
     NOT_ADMITTED = "case_not_admitted"
+    IDENTIFYING = "identifier_in_text"
     TEACHING = "teaching"
     ABSTAINED = "abstained"
     OTHER_VERDICT = "verdict_not_used_by_this_format"
@@ -47,6 +48,7 @@ def training_row(format_: ExportFormat, reading: Reading) -> Row | Skipped:
     for reason, applies in (
         (Skipped.SUPERSEDED, not reading.newest),
         (Skipped.NOT_ADMITTED, reading.case.state is not CaseState.ADMITTED),
+        (Skipped.IDENTIFYING, reading.identifying),
         (Skipped.TEACHING, reading.collection.protocol is Protocol.TEACHING),
         (Skipped.ABSTAINED, review.verdict is Verdict.ABSTAIN),
         (Skipped.WITHHELD, folded(draft.raw_text) != folded(draft.shown_text)),

@@ -20,7 +20,13 @@ class Export(SQLModel, table=True):
     format: ExportFormat = Field(sa_type=words(ExportFormat))
     collection_id: UUID | None = Field(default=None, foreign_key="collection.id")
     filters: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    counts: dict[str, int] = Field(sa_type=JSON)
+    counts: dict[str, int] = Field(sa_type=JSON, description="Rows by split.")
+    skipped: dict[str, int] = Field(
+        default_factory=dict,
+        sa_type=JSON,
+        sa_column_kwargs={"server_default": "{}"},
+        description="Reviews that gave no row, by reason.",
+    )
     files: dict[str, dict[str, Any]] = Field(
         sa_type=JSON, description="path -> blob, sha256, bytes."
     )

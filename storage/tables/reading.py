@@ -103,6 +103,12 @@ class Draft(SQLModel, table=True):
     shown_text: str
     sentences: list[list[int]] = Field(sa_type=JSON, description="[start, end) in shown_text.")
     choices: dict[str, float] | None = Field(default=None, sa_type=JSON)
+    consistency: dict[str, Any] | None = Field(
+        default=None,
+        sa_type=JSON,
+        description="Of a closed question: asked the other way round, what was said and what made "
+        "it, or why it was not asked.",
+    )
     finish_reason: FinishReason = Field(sa_type=words(FinishReason))
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

@@ -29,6 +29,9 @@ def _run(context: Context) -> int:
         )
     counts = ", ".join(f"{split} {count}" for split, count in made.counts.items())
     text = f"{len(made.files)} files in {given.out}; rows: {counts or 'none'}."
+    if made.skipped:
+        left_out = ", ".join(f"{reason} {count}" for reason, count in sorted(made.skipped.items()))
+        text += f"\nNo row: {left_out}."
     if not any(made.counts.values()):
         text += "\nNothing has been reviewed yet that this format can hold."
     context.output.result({**to_jsonable_python(made), "out": str(given.out)}, text)

@@ -88,6 +88,7 @@ class Exporting:
                 "collection_id": selection.collection_id,
                 "filters": wanted,
                 "counts": dict(written.counts),
+                "skipped": dict(written.skipped),
                 "files": {
                     path: {**about, "blob": sink.addresses[path]}
                     for path, about in written.files.items()
@@ -194,6 +195,7 @@ def _view(export: Export, collection: str | None) -> ExportView:
         format=export.format,
         collection=collection,
         counts=export.counts,
+        skipped=export.skipped,
         files=files,
         manifest_sha256=export.manifest_sha256,
         created_at=export.created_at,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from inference.prompts import CLOSED_QUESTION, FREE_CHAT, UnknownTemplateError, template
 from inference.protocol import Turn
 from storage.blobs import BlobStore
+from storage.identifying import identifying
 from storage.tables import Draft, Image, Instance, Message
 from storage.vocabulary import FinishReason
 from webapp.services import inputs
@@ -130,6 +131,8 @@ def history_of(
         if message.id == asked.id or message.created_at > asked.created_at:
             continue
         if draft is None or draft.finish_reason not in WORTH_REMEMBERING:
+            continue
+        if identifying(draft.flags):  # the question's own flags among them
             continue
         sent = [turn["text"] for turn in draft.messages if turn["role"] == "user"]
         if draft.shown_text.strip():

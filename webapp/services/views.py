@@ -184,6 +184,7 @@ class DraftView:
     shown_text: str
     sentences: tuple[SentenceView, ...]
     choices: Mapping[str, float] | None
+    consistency: Mapping[str, Any] | None  # None where the question cannot be put otherwise
     finish_reason: FinishReason
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -339,6 +340,7 @@ class ExportView:
     format: ExportFormat
     collection: str | None  # None: all collections
     counts: Mapping[str, int]  # rows by split: train, validation, test
+    skipped: Mapping[str, int]  # reviews that gave no row, by reason
     files: Mapping[str, Mapping[str, Any]]  # path inside the export -> sha256, bytes
     manifest_sha256: str
     created_at: datetime

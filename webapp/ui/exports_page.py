@@ -62,7 +62,7 @@ def exports_table(exports: list[ExportView]) -> str:
     """Return the exports as a Markdown table, newest first, with a link a file."""
     if not exports:
         return "Nothing has been exported yet."
-    head = "| Made | Format | Rows | Files |\n|-|-|-|-|\n"
+    head = "| Made | Format | Rows | No row | Files |\n|-|-|-|-|-|\n"
     return head + "\n".join(_row(view) for view in exports)
 
 
@@ -73,4 +73,6 @@ def _row(view: ExportView) -> str:
     pictures = len(view.files) - len(named)
     images = f" and {pictures} images" if pictures else ""
     rows = ", ".join(f"{split} {count}" for split, count in view.counts.items())
-    return f"| {when(view.created_at)} | {view.format.value} | {rows} | {links}{images} |"
+    skipped = ", ".join(f"{in_table(why)} {count}" for why, count in sorted(view.skipped.items()))
+    made = f"{when(view.created_at)} | {view.format.value}"
+    return f"| {made} | {rows} | {skipped or '–'} | {links}{images} |"

@@ -261,3 +261,43 @@ def rows_of(world: World, format_: ExportFormat, folder: Path) -> list[dict[str,
     """Export and return the rows of all splits."""
     written(world, format_, folder / format_)
     return rows(folder / format_)
+
+
+SEEN = [{"rule": "identifier.name", "kind": "identifier", "effect": "flag", "message": "A name."}]
+
+
+@pytest.mark.parametrize("where", ["message", "draft", "own_read", "review"])
+@pytest.mark.parametrize("format_", ExportFormat)
+def test_a_text_that_names_somebody_never_leaves(
+    sqlite_world: World, tmp_path: Path, format_: ExportFormat, where: str
+) -> None:
+    case, reader = _one(sqlite_world)
+
+    def flags(*places: str) -> list[dict[str, str]]:
+        return SEEN if where in places else []
+
+    def text(place: str) -> str:
+        return "Mrs Miller has no effusion." if where == place else DRAFT
+
+    sqlite_world.own_read(case, reader, text("own_read"), flags=flags("own_read"))
+    draft = sqlite_world.draft(
+        case,
+        reader,
+        text("draft"),
+        question=text("message"),
+        flags=flags("message", "draft"),  # a draft repeats what was seen in its question
+    )
+    if format_ is KTO:
+        sqlite_world.review(
+            draft, reader, Verdict.ACCEPT_AS_IS, draft.shown_text, flags=flags("review")
+        )
+    else:
+        final = FINAL if where != "review" else text("review")
+        sqlite_world.review(draft, reader, Verdict.MINOR_EDIT, final, flags=flags("review"))
+
+    told = written(sqlite_world, format_, tmp_path / "out")
+
+    assert sum(told.counts.values()) == 0
+    assert not any(b"Miller" in path.read_bytes() for path in (tmp_path / "out").rglob("*.json*"))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["skipped"] == {"identifier_in_text": 1}
