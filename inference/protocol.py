@@ -33,12 +33,21 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to a worker."""
+    """One question to a worker.
+
+    With `explain_tokens` the model goes on freely behind the choice, on a line of its own;
+    `Finished.text` is then both, and `Finished.choices` the probabilities of the choice.
+    """
 
     turns: tuple[Turn, ...]
     model: str | None = None
     decoding: Decoding = field(default_factory=Decoding)
     choices: tuple[str, ...] = ()
+    stop: tuple[
+        str, ...
+    ] = ()  # the answer ends before the first of these; up to 8 of 100 characters
+    json_schema: str = ""  # as text; the answer is a JSON value that it describes
+    explain_tokens: int = 0  # only with choices
 
 
 @dataclass(frozen=True, slots=True)

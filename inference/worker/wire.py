@@ -86,6 +86,7 @@ class _Completion(_Shape):
     response_format: dict[Literal["type"], Literal["text"]] | None = None
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None
+    overread: dict[str, Any] | None = Field(default=None, max_length=0)
 
 
 def parse_chat(body: bytes) -> ChatRequest:

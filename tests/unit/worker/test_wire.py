@@ -96,6 +96,7 @@ def test_only_a_user_shows_pictures() -> None:
     [
         {"n": 2},
         {"stop": ["\n"]},
+        {"overread": {"explain_tokens": 9}},
         {"tools": [{}]},
         {"logprobs": True},
         {"response_format": {"type": "json_object"}},
