@@ -130,6 +130,11 @@ async def test_from_upload_to_export(place: Place) -> None:
             assert file.headers["content-disposition"].startswith("attachment")
             if name.endswith(".jsonl"):
                 rows += [json.loads(line) for line in file.text.splitlines()]
+        whole = await admin.get(f"{API}/exports/{export['id']}/files/export.zip")
+        assert whole.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(whole.content)) as archive:
+            assert archive.testzip() is None
+            assert sorted(archive.namelist()) == sorted(export["files"])
         text = json.dumps(rows)
         assert "The heart is enlarged." in text
         assert "The heart is not enlarged." in text

@@ -5,7 +5,9 @@ from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from starlette.responses import StreamingResponse
 
+from storage.exports import zipped
 from webapp.api.asker import Asker
 from webapp.api.bodies import ExportBody
 from webapp.services.bundle import Services
@@ -34,10 +36,13 @@ def exports_router(services: Services) -> APIRouter:
         responses={200: {"content": {"application/octet-stream": {}}}},
     )
     def file(export_id: UUID, name: str, asker: Asker) -> Response:
-        """Return one file of an export, to be saved and never to be shown."""
-        content, media_type = services.exporting.file(asker, export_id, name)
+        """Return one file of an export, or all of them as `export.zip`, to be saved."""
         saved_as = quote(PurePosixPath(name).name)
         headers = {"content-disposition": f"attachment; filename*=UTF-8''{saved_as}"}
+        if name == zipped.NAME:
+            pieces = services.exporting.archive(asker, export_id)
+            return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+        content, media_type = services.exporting.file(asker, export_id, name)
         return Response(content, media_type=media_type, headers=headers)
 
     return router

@@ -22,6 +22,7 @@ from storage.errors import NotFoundError
 from storage.exports.packages import Order, write_export
 from storage.exports.readings import Selection
 from storage.exports.sinks import BlobSink, folder_export
+from storage.exports.zipped import zipped
 from storage.keys import Keys
 from storage.tables import Collection, Export
 from storage.vocabulary import ExportFormat
@@ -127,6 +128,16 @@ class Exporting:
             if address is None:
                 raise NotFoundError("file")
         return self.blobs.get(address), MEDIA_TYPES[PurePosixPath(name).suffix]
+
+    def archive(self, actor: Actor | None, export_id: UUID) -> Iterator[bytes]:
+        """Return all files of an export as the bytes of one zip, read as they are sent.
+
+        Raises:
+            NotFoundError: there is no such export.
+        """
+        with use_case(self, actor, Action.OPEN_EXPORT, ("export", export_id)) as work:
+            files = _files(work.session, export_id)
+        return zipped({path: about["blob"] for path, about in files.items()}, self.blobs.get)
 
     def write_to(
         self,

@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from storage.exports.zipped import NAME
 from storage.vocabulary import ExportFormat
 from webapp.services.bundle import Services
 from webapp.services.views import ExportView
@@ -68,6 +69,7 @@ def exports_table(exports: list[ExportView]) -> str:
 
 def _row(view: ExportView) -> str:
     address = f"/api/v1/exports/{view.id}/files"
+    whole = f"[all as one zip]({address}/{NAME})"
     named = [name for name in sorted(view.files) if not name.startswith("images/")]
     links = ", ".join(f"[{in_table(name)}]({address}/{name})" for name in named)
     pictures = len(view.files) - len(named)
@@ -75,4 +77,4 @@ def _row(view: ExportView) -> str:
     rows = ", ".join(f"{split} {count}" for split, count in view.counts.items())
     skipped = ", ".join(f"{in_table(why)} {count}" for why, count in sorted(view.skipped.items()))
     made = f"{when(view.created_at)} | {view.format.value}"
-    return f"| {made} | {rows} | {skipped or '–'} | {links}{images} |"
+    return f"| {made} | {rows} | {skipped or '–'} | {whole}, {links}{images} |"

@@ -215,9 +215,11 @@ async def test_exports_are_refused_for_unknown_formats(place: Place) -> None:
     async with place.program(Role.ADMIN) as admin:
         answer = await admin.post(f"{API}/exports", json={"format": "xml"})
         nothing = await admin.get(f"{API}/exports/{uuid4()}/files/../../keys.json")
+        no_zip = await admin.get(f"{API}/exports/{uuid4()}/files/export.zip")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
     assert nothing.status_code == 404
+    assert (no_zip.status_code, no_zip.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_not_yours_and_not_there_are_one_answer(place: Place) -> None:
