@@ -68,6 +68,12 @@ class _StructuredOutputs(_Shape):
     choice: list[str] = Field(min_length=1)
 
 
+class _Overread(_Shape):
+    model_config = ConfigDict(extra="forbid")
+
+    explain_tokens: int = Field(default=0, ge=0)
+
+
 class _Completion(_Shape):
     messages: list[_Message] = Field(min_length=1, max_length=1000)
     model: str | None = None
@@ -77,16 +83,16 @@ class _Completion(_Shape):
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+    stop: str | list[str] | None = None
     structured_outputs: _StructuredOutputs | None = None
+    overread: _Overread | None = None
     n: Literal[1] | None = None
     # These would change the answer; only the values that change nothing are taken.
-    stop: list[str] | None = Field(default=None, max_length=0)
     tools: list[Any] | None = Field(default=None, max_length=0)
     logprobs: Literal[False] | None = None
     response_format: dict[Literal["type"], Literal["text"]] | None = None
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None
-    overread: dict[str, Any] | None = Field(default=None, max_length=0)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -105,9 +111,15 @@ def parse_chat(body: bytes) -> ChatRequest:
     decoding = Decoding(
         max_tokens=limit, temperature=found.temperature, top_p=found.top_p, seed=found.seed
     )
-    outputs = found.structured_outputs
-    choices = tuple(outputs.choice) if outputs else ()
-    return ChatRequest(Ask(turns, found.model, decoding, choices), found.stream)
+    ask = Ask(
+        turns,
+        found.model,
+        decoding,
+        choices=tuple(found.structured_outputs.choice) if found.structured_outputs else (),
+        stop=(found.stop,) if isinstance(found.stop, str) else tuple(found.stop or ()),
+        explain_tokens=found.overread.explain_tokens if found.overread else 0,
+    )
+    return ChatRequest(ask, found.stream)
 
 
 def _known(where: str) -> str:
@@ -150,6 +162,16 @@ def _decoded(text: str) -> bytes:
 
 _NAMES = frozenset(
     name
-    for shape in (_Completion, _Message, _Text, _Image, _ImageUrl, _Volume, _VolumeData)
+    for shape in (
+        _Completion,
+        _Message,
+        _Text,
+        _Image,
+        _ImageUrl,
+        _Volume,
+        _VolumeData,
+        _StructuredOutputs,
+        _Overread,
+    )
     for name in shape.model_fields
-) | {"choice"}
+)

@@ -99,8 +99,16 @@ class Engine:
         rule = resolve(ask.decoding, self.model.default_decoding)
         prompt = self._prepare(ask)
         room = self.model.limits.context - len(prompt.keys)
-        rule = replace(rule, max_tokens=min(rule.max_tokens, room))
-        request = Request(prompt, rule, adapter, sink, Detokeniser(self._preparer.decode))
+        rule = replace(
+            rule,
+            max_tokens=min(rule.max_tokens, room),
+            stop=ask.stop,
+            explain_tokens=min(ask.explain_tokens, room - prompt.longest_opening),
+        )
+        detokeniser = Detokeniser(
+            self._preparer.decode, stop=ask.stop, decode_open=self._preparer.decode_open
+        )
+        request = Request(prompt, rule, adapter, sink, detokeniser)
         if not self._runner.slots.fits(1, request.reserve):
             raise RequestRefusedError("The conversation is too long for this worker's memory.")
 

@@ -22,6 +22,9 @@ from inference.worker.engine.prefix import Keys
 from inference.worker.engine.vocabulary import Vocabulary
 from inference.worker.pictures import digest, read_image, read_volume
 
+MAX_STOPS = 8
+MAX_STOP_LENGTH = 100  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -43,6 +46,27 @@ class Prompt:
     pictures: tuple[Picture, ...] = ()
     choices: tuple[str, ...] = ()
     tree: ChoiceTree | None = None
+    # For each choice its tokens and a line break's, where an explanation is to follow.
+    openings: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def longest_opening(self) -> int:
+        """Positions that a choice and the line break after it may take."""
+        return max(map(len, self.openings), default=0)
+
+
+def check(ask: Ask) -> None:
+    """Refuse what no model could do.
+
+    Raises:
+        RequestRefusedError: see the message.
+    """
+    if len(ask.stop) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_LENGTH for s in ask.stop):
+        raise RequestRefusedError(
+            f"Give up to {MAX_STOPS} stop strings of 1 to {MAX_STOP_LENGTH} characters."
+        )
+    if ask.explain_tokens < 0 or (ask.explain_tokens and not ask.choices):
+        raise RequestRefusedError("An explanation follows a choice: offer choices as well.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +87,10 @@ class Preparer:
         """Render, tokenise and place the pictures.
 
         Raises:
-            RequestRefusedError: too long, too many or unreadable pictures, or unusable choices.
+            RequestRefusedError: too long, too many or unreadable pictures, unusable choices or
+                stop strings, or wishes that exclude each other.
         """
+        check(ask)
         contents = [
             *((IMAGE_PLACEHOLDER, data) for turn in ask.turns for data in turn.images),
             *((VOLUME_PLACEHOLDER, data) for turn in ask.turns for data in turn.volumes),
@@ -74,12 +100,17 @@ class Preparer:
             text = self.model.render(ask.turns)
             token_ids = tuple(self.model.encode(text))
             tree = plant(ask.choices, self.vocabulary) if ask.choices else None
+            openings = [
+                tuple(self.vocabulary.own(f"{choice.strip()}\n"))
+                for choice in (ask.choices if ask.explain_tokens else ())
+            ]
         wanted = [kind for kind, _ in contents]
         if sorted(i for i in token_ids if i < 0) != sorted(wanted) or not token_ids:
             raise RequestRefusedError("The text names an image that was not sent.")
         size = self.model.limits.image_tokens
         length = len(token_ids) + len(contents) * (size - 1)
-        room = self.model.limits.context - length - (len(tree.tokens) if tree else 0)
+        behind = [len(tree.tokens) if tree else 0, *map(len, openings)]
+        room = self.model.limits.context - length - max(behind)
         if room < 1:
             raise RequestRefusedError(
                 f"The conversation is too long: {length} tokens, of which the images take "
@@ -87,12 +118,19 @@ class Preparer:
             )
         keys, starts = self._expand(token_ids, contents)
         pictures = [self._picture(kind, data, start) for (kind, data), start in starts]
-        return Prompt(text, token_ids, keys, tuple(pictures), tuple(ask.choices), tree)
+        return Prompt(
+            text, token_ids, keys, tuple(pictures), tuple(ask.choices), tree, tuple(openings)
+        )
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of generated ids."""
         with self.lock:
             return self.model.decode(token_ids)
+
+    def decode_open(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated ids to which more will come."""
+        with self.lock:
+            return self.vocabulary.decode_open(token_ids)
 
     def _check_counts(self, contents: Sequence[tuple[int, bytes]]) -> None:
         limits = self.model.limits

@@ -1,6 +1,7 @@
 """One request while the engine works on it."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from inference.worker.engine.messages import Ended, FinishReason, Piece, Sink, S
 from inference.worker.engine.prefix import Keys
 from inference.worker.engine.prepare import Prompt
 from inference.worker.engine.sampling import Rule
+
+LINE_BREAK = "\n"
 
 
 @dataclass(slots=True, eq=False)
@@ -37,9 +40,12 @@ class Request:
     submitted: float = field(init=False)
     admitted: float | None = None
     first_token: float | None = None
-    text: str = ""
     choices: dict[str, float] | None = None  # once one is chosen
+    chosen: str = ""
+    forced: deque[int] = field(default_factory=deque)  # tokens that are not the model's to choose
     ended: Ended | None = None
+    _free: int = 0  # tokens that the model chose
+    _joint: str = ""  # between what was said and what comes next
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.rule.seed)
@@ -58,7 +64,21 @@ class Request:
     @property
     def reserve(self) -> int:
         """Positions its slot must have room for."""
-        return self.length + max(self.branches, self.rule.max_tokens)
+        return self.length + max(self.branches, self.most_tokens)
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens after which the answer ends in any case."""
+        if self.prompt.openings:
+            return self.prompt.longest_opening + self.rule.explain_tokens
+        return self.rule.max_tokens
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether no further token may follow."""
+        if self.prompt.openings:
+            return self._free == self.rule.explain_tokens
+        return len(self.token_ids) >= self.rule.max_tokens
 
     @property
     def keys(self) -> Keys:
@@ -97,30 +117,40 @@ class Request:
     def accept(self, token_id: int) -> None:
         """Add a token and emit the text it makes certain."""
         self.token_ids.append(token_id)
+        self._free += 1
         if piece := self.detokeniser.push(token_id):
-            self.emit(Piece(piece))
+            self._say(piece)
+
+    def accept_forced(self) -> None:
+        """Add the next token of a choice that has been told already."""
+        self.token_ids.append(self.forced.popleft())
 
     def choose(self, index: int, shares: list[float]) -> None:
-        """Answer with one of the offered choices."""
+        """Answer with one of the offered choices; an explanation may follow."""
         tree = self.prompt.tree
         if tree is None:
             raise ValueError("no choices were offered")
         self.choices = dict(zip(self.prompt.choices, shares, strict=True))
-        self.token_ids = list(tree.own[index])
-        self.text = self.prompt.choices[index]
-        self.emit(Piece(self.text))
+        self.chosen = self.prompt.choices[index]
+        self.emit(Piece(self.chosen))
+        if self.prompt.openings:
+            self.forced.extend(self.prompt.openings[index])
+            self._joint = LINE_BREAK
+        else:
+            self.token_ids = list(tree.own[index])
 
     def end(self, reason: FinishReason, *, error: InferenceError | None = None) -> None:
         """Say the last word."""
-        if self.choices is None:
+        text = ""
+        if self._free:
             try:
-                piece, self.text = self.detokeniser.finish()
+                piece, text = self.detokeniser.finish()
             except Exception:  # noqa: BLE001  # an answer that cannot be decoded still ends
                 piece, reason, error = "", "error", error or AnswerFailedError()
             if piece:
-                self.emit(Piece(piece))
+                self._say(piece)
         self.ended = Ended(
-            text=self.text,
+            text=LINE_BREAK.join(part for part in (self.chosen, text) if part),
             finish_reason=reason,
             token_ids=tuple(self.token_ids),
             timing=self._timing(),
@@ -142,6 +172,10 @@ class Request:
             timing=self.ended.timing,
             error=self.ended.error.code if self.ended.error else None,
         )
+
+    def _say(self, piece: str) -> None:
+        self.emit(Piece(self._joint + piece))
+        self._joint = ""
 
     def _timing(self) -> Timing:
         now = self.clock()

@@ -18,6 +18,7 @@ DEFAULT_MAX_TOKENS = 512
 HEAD = 256  # most likely tokens looked at before the whole vocabulary is sorted
 
 T = TypeVar("T")
+_ALWAYS = frozenset({"max_tokens", "temperature", "top_p", "seed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Rule:
     temperature: float
     top_p: float
     seed: int
+    stop: tuple[str, ...] = ()
+    explain_tokens: int = 0
 
     @property
     def greedy(self) -> bool:
@@ -35,8 +38,9 @@ class Rule:
         return self.temperature < GREEDY_BELOW
 
     def as_dict(self) -> dict[str, Any]:
-        """The parameters as they are reported with an answer."""
-        return asdict(self)
+        """The parameters as they are reported with an answer; the last ones only where used."""
+        rule = asdict(self)
+        return {name: rule[name] for name in rule if name in _ALWAYS or rule[name]}
 
 
 def resolve(asked: Decoding, default: Decoding) -> Rule:

@@ -134,13 +134,13 @@ class Scheduler:
             return
         self.batch.keep_prefix(slot)
         request.begin(rows[0])
-        if request.prompt.tree is None:
-            self._accept(slot, rows[0])
-            return
-        shares = request.prompt.tree.probabilities(rows)
-        index = draw_index(shares, request.rule, request.generator)
-        request.choose(index, shares)
-        self._leave(slot, "stop")
+        if request.prompt.tree is not None:
+            shares = request.prompt.tree.probabilities(rows)
+            request.choose(draw_index(shares, request.rule, request.generator), shares)
+            if not request.forced:
+                self._leave(slot, "stop")
+                return
+        self._accept(slot, rows[0])
 
     # Tokens
 
@@ -174,6 +174,9 @@ class Scheduler:
     def _accept(self, slot: int, logits: torch.Tensor) -> None:
         """Choose the next token of an answer from float32 logits [vocabulary]."""
         request = self.batch.decoding[slot]
+        if request.forced:
+            request.accept_forced()
+            return
         top = logits.max(dim=-1)
         if not bool(torch.isfinite(top.values)):
             self._leave(slot, "error", error=AnswerFailedError())
@@ -185,9 +188,9 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001  # no request may end the others
             self._leave(slot, "error", error=_as_failure(error))
             return
-        if token_id in self._model.eos_token_ids:
+        if token_id in self._model.eos_token_ids or request.detokeniser.stopped:
             self._leave(slot, "stop")
-        elif len(request.token_ids) >= rule.max_tokens:
+        elif request.at_limit:
             self._leave(slot, "length")
 
     # Endings

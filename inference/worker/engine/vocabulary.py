@@ -22,10 +22,11 @@ class Vocabulary:
         size: int,
     ) -> None:
         self._encode = encode
+        self._decode = decode
         self._bos = encode("")
-        anchor = self._canonical("x")
+        anchor = self._anchor = self.own("x")
         head, joined = decode(anchor), decode([*anchor, *anchor])
-        tail = joined[len(head) :]
+        tail = self._tail = joined[len(head) :]
         self._ids: dict[str, list[int]] = {}
         for token_id in range(size):
             try:
@@ -36,19 +37,25 @@ class Vocabulary:
                 self._ids.setdefault(text[len(head) : len(text) - len(tail)], []).append(token_id)
         self._longest = max(map(len, self._ids), default=0)
 
+    def decode_open(self, token_ids: Sequence[int]) -> str:
+        """Decode the beginning of a text: the space at its end is kept."""
+        text = self._decode([*token_ids, *self._anchor])
+        return text[: -len(self._tail)] if text.endswith(self._tail) else ""
+
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """Return token sequences that write `text`, the family's own one first.
 
         A leading space is allowed, since most models begin an answer with one. Spellings much
         longer than the shortest, which a model gives next to no probability, are left out.
         """
-        own = tuple(self._canonical(text))
+        own = tuple(self.own(text))
         found = [*self._paths(" " + text, len(own)), *self._paths(text, len(own))]
         shortest = min(map(len, found), default=len(own))
         others = [path for path in found if path != own and len(path) <= shortest + EXTRA_TOKENS]
         return [own, *sorted(others, key=len)[: MAX_SPELLINGS - 1]]
 
-    def _canonical(self, text: str) -> list[int]:
+    def own(self, text: str) -> list[int]:
+        """Return the family's own ids for a text, without BOS."""
         ids = self._encode(text)
         return ids[len(self._bos) :] if ids[: len(self._bos)] == self._bos else ids
 

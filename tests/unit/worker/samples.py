@@ -49,8 +49,16 @@ def question(
     temperature: float | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    stop: tuple[str, ...] = (),
+    explain_tokens: int = 0,
 ) -> Ask:
     """One turn, greedy unless a temperature is given, about picture number `image`."""
     images = () if image is None else (png(image),)
     decoding = Decoding(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
-    return Ask((Turn("user", text, images),), decoding=decoding, choices=choices)
+    return Ask(
+        (Turn("user", text, images),),
+        decoding=decoding,
+        choices=choices,
+        stop=stop,
+        explain_tokens=explain_tokens,
+    )

@@ -42,6 +42,8 @@ def test_what_our_client_sends_is_understood() -> None:
         model="m",
         decoding=Decoding(max_tokens=5, temperature=0.2, top_p=0.7, seed=3),
         choices=("yes", "no"),
+        stop=("\n", "USER:"),
+        explain_tokens=9,
     )
     parsed = parse_chat(json.dumps(as_body(ask, "m")).encode())
     assert parsed.ask == ask
@@ -54,6 +56,10 @@ def test_text_parts_are_joined_and_other_fields_ignored() -> None:
     parsed = parse_chat(body)
     assert parsed.ask.turns == (Turn("user", "one\ntwo"),)
     assert not parsed.stream
+
+
+def test_a_single_stop_string_need_not_be_a_list() -> None:
+    assert parse_chat(_body(stop="END")).ask.stop == ("END",)
 
 
 def test_the_newer_name_of_the_token_limit_is_read() -> None:
@@ -95,8 +101,9 @@ def test_only_a_user_shows_pictures() -> None:
     "fields",
     [
         {"n": 2},
-        {"stop": ["\n"]},
-        {"overread": {"explain_tokens": 9}},
+        {"stop": [1]},
+        {"overread": {"explain_tokens": -1}},
+        {"overread": {"think_tokens": 9}},
         {"tools": [{}]},
         {"logprobs": True},
         {"response_format": {"type": "json_object"}},
