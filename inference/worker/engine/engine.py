@@ -7,7 +7,7 @@ hands them in; events come back through the sink it gives.
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,12 +22,13 @@ from inference.errors import (
 from inference.families.base import LoadedModel
 from inference.protocol import Ask
 from inference.worker.adapters import Adapters
+from inference.worker.engine.battery import Battery, BatteryTicket, NumberedSink
 from inference.worker.engine.config import EngineConfig
 from inference.worker.engine.detokenise import Detokeniser
 from inference.worker.engine.features import FeatureCache
 from inference.worker.engine.figures import Load, Outcome
-from inference.worker.engine.messages import Ended, Event, Piece, Sink, Started
-from inference.worker.engine.prepare import Preparer, Prompt
+from inference.worker.engine.messages import Ended, Event, FinishReason, Piece, Sink, Started
+from inference.worker.engine.prepare import Album, Preparer, Prompt
 from inference.worker.engine.request import Request
 from inference.worker.engine.runner import Runner
 from inference.worker.engine.sampling import Rule, resolve
@@ -94,32 +95,48 @@ class Engine:
             WorkerUnavailableError: the engine is stopping.
             AnswerFailedError: the question made the family's own code fail.
         """
-        if self._queued() >= self._config.max_queued:
+        if self._room() < 1:
             raise WorkerBusyError
-        rule = resolve(ask.decoding, self.model.default_decoding)
-        prompt = self._prepare(ask)
-        room = self.model.limits.context - len(prompt.keys)
-        rule = replace(
-            rule,
-            max_tokens=min(rule.max_tokens, room),
-            stop=ask.stop,
-            explain_tokens=min(ask.explain_tokens, room - prompt.longest_opening),
-        )
-        detokeniser = Detokeniser(
-            self._preparer.decode, stop=ask.stop, decode_open=self._preparer.decode_open
-        )
-        request = Request(prompt, rule, adapter, sink, detokeniser)
-        if not self._runner.slots.fits(1, request.reserve):
-            raise RequestRefusedError("The conversation is too long for this worker's memory.")
+        request = self._request(ask, sink, adapter)
 
         def cancel() -> None:
             request.cancelled = True
 
-        with self._gate:
-            if self._closing.is_set():
-                raise WorkerUnavailableError("it is stopping")
-            self._inbox.put(request)
-        return Ticket(rule, cancel)
+        self._enter(lambda: self._inbox.put(request))
+        return Ticket(request.rule, cancel)
+
+    def submit_battery(
+        self, questions: Sequence[tuple[Ask, str | None]], sink: NumberedSink
+    ) -> BatteryTicket:
+        """Take several questions in, best about one study.
+
+        A battery holds as many places in the queue as there are free, at most as many as one
+        batch has, and keeps them until its last question: as one ends, the next takes its place.
+
+        Args:
+            questions: Each with the name of the adapter to answer with.
+            sink: As for `submit`, with the question's index before the event; nothing comes for
+                a question that is refused.
+
+        Raises:
+            WorkerBusyError: the queue has not one place left.
+            WorkerUnavailableError: the engine is stopping.
+        """
+        room = min(self._room(), self._config.max_running)
+        if room < 1:
+            raise WorkerBusyError
+        battery, album = Battery(self._inbox.put, sink), Album()
+        rules: list[Rule | InferenceError] = []
+        for index, (ask, adapter) in enumerate(questions):
+            try:
+                request = self._request(ask, battery.sink(index), adapter, album)
+            except InferenceError as error:
+                rules.append(error)
+            else:
+                rules.append(request.rule)
+                battery.add(request)
+        self._enter(lambda: battery.put(room))
+        return BatteryTicket(tuple(rules), battery.cancel)
 
     def answer(self, ask: Ask, *, adapter: str | None = None) -> tuple[Started, Ended]:
         """Take a question in and wait for the whole answer.
@@ -166,14 +183,44 @@ class Engine:
             memory_bytes=used_bytes(self.model.device),
         )
 
-    def _prepare(self, ask: Ask) -> Prompt:
+    def _request(
+        self, ask: Ask, sink: Sink, adapter: str | None, album: Album | None = None
+    ) -> Request:
+        """Prepare a question; raises as `submit` does."""
+        rule = resolve(ask.decoding, self.model.default_decoding)
+        prompt = self._prepare(ask, album)
+        room = self.model.limits.context - len(prompt.keys)
+        rule = replace(
+            rule,
+            max_tokens=min(rule.max_tokens, room),
+            stop=ask.stop,
+            explain_tokens=min(ask.explain_tokens, room - prompt.longest_opening),
+        )
+        detokeniser = Detokeniser(
+            self._preparer.decode, stop=ask.stop, decode_open=self._preparer.decode_open
+        )
+        request = Request(prompt, rule, adapter, sink, detokeniser)
+        if not self._runner.slots.fits(1, request.reserve):
+            raise RequestRefusedError("The conversation is too long for this worker's memory.")
+        return request
+
+    def _enter(self, put: Callable[[], None]) -> None:
+        with self._gate:
+            if self._closing.is_set():
+                raise WorkerUnavailableError("it is stopping")
+            put()
+
+    def _prepare(self, ask: Ask, album: Album | None) -> Prompt:
         try:
-            return self._preparer.prepare(ask)
+            return self._preparer.prepare(ask, album)
         except InferenceError:
             raise
         except Exception as error:  # noqa: BLE001  # no text of a foreign error may travel on
             logger.error("worker.prepare_failed", extra={"error": type(error).__name__})
             raise AnswerFailedError from None
+
+    def _room(self) -> int:
+        return self._config.max_queued - self._queued()
 
     def _queued(self) -> int:
         return self._inbox.qsize() + len(self._scheduler.waiting)
@@ -204,11 +251,16 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # whatever it was, nobody may wait for ever
             logger.error("worker.engine_lost", extra={"error": type(error).__name__})
             self._close()
-            self._take_all()
-            self._scheduler.end_all("error", WorkerUnavailableError("it has to be restarted"))
+            self._end_everyone("error", WorkerUnavailableError("it has to be restarted"))
             self._on_lost()
         else:
-            self._scheduler.end_all("cancelled")
+            self._end_everyone("cancelled")
+
+    def _end_everyone(self, reason: FinishReason, error: InferenceError | None = None) -> None:
+        self._take_all()
+        while not self._scheduler.idle:
+            self._scheduler.end_all(reason, error)
+            self._take_all()  # what a battery has handed in for those that ended
 
     def _take_in(self) -> bool:
         """Move new questions to the scheduler; say whether to go on."""

@@ -37,6 +37,26 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Album:
+    """Pictures of questions that are handed in together: each is hashed and prepared once."""
+
+    digests: dict[bytes, str] = field(default_factory=dict)
+    pixels: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def digest(self, data: bytes) -> str:
+        """Return the content hash of a picture."""
+        if data not in self.digests:
+            self.digests[data] = digest(data)
+        return self.digests[data]
+
+    def prepared(self, known: str, prepare: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return a picture's pixels."""
+        if known not in self.pixels:
+            self.pixels[known] = prepare()
+        return self.pixels[known]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A question, ready to be computed."""
 
@@ -83,8 +103,8 @@ class Preparer:
     lock: Lock = field(default_factory=Lock)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
 
-    def prepare(self, ask: Ask) -> Prompt:
-        """Render, tokenise and place the pictures.
+    def prepare(self, ask: Ask, album: Album | None = None) -> Prompt:
+        """Render, tokenise and place the pictures; `album` holds those of earlier questions.
 
         Raises:
             RequestRefusedError: too long, too many or unreadable pictures, unusable choices or
@@ -116,8 +136,9 @@ class Preparer:
                 f"The conversation is too long: {length} tokens, of which the images take "
                 f"{len(contents) * size}; this model reads {self.model.limits.context}."
             )
-        keys, starts = self._expand(token_ids, contents)
-        pictures = [self._picture(kind, data, start) for (kind, data), start in starts]
+        album = album or Album()
+        keys, starts = self._expand(token_ids, contents, album)
+        pictures = [self._picture(kind, data, start, album) for (kind, data), start in starts]
         return Prompt(
             text, token_ids, keys, tuple(pictures), tuple(ask.choices), tree, tuple(openings)
         )
@@ -143,7 +164,7 @@ class Preparer:
                 raise RequestRefusedError(f"This model reads {few} in a conversation.")
 
     def _expand(
-        self, token_ids: tuple[int, ...], contents: Sequence[tuple[int, bytes]]
+        self, token_ids: tuple[int, ...], contents: Sequence[tuple[int, bytes]], album: Album
     ) -> tuple[Keys, list[tuple[tuple[int, bytes], int]]]:
         """Name every position and find where each picture starts."""
         size = self.model.limits.image_tokens
@@ -159,20 +180,21 @@ class Preparer:
             index = next(i for i, (kind, _) in enumerate(left) if kind == token_id)
             content = left.pop(index)
             starts.append((content, done))
-            parts.append(self._name(content[1]) - np.arange(size))
+            parts.append(self._name(album.digest(content[1])) - np.arange(size))
             done += size
         return np.concatenate(parts).astype(np.int64), starts
 
-    def _name(self, data: bytes) -> int:
+    def _name(self, known: str) -> int:
         """A number below 0 for a picture's first position; secret, so none can be forged."""
-        mark = hashlib.blake2b(digest(data).encode(), key=self._secret, digest_size=8).digest()
+        mark = hashlib.blake2b(known.encode(), key=self._secret, digest_size=8).digest()
         return -1 - (int.from_bytes(mark) % 2**62)
 
-    def _picture(self, kind: int, data: bytes, start: int) -> Picture:
+    def _picture(self, kind: int, data: bytes, start: int, album: Album) -> Picture:
         def prepare() -> torch.Tensor:
             if kind == VOLUME_PLACEHOLDER:
                 return self.model.volume_values(read_volume(data))
             return self.model.pixel_values(read_image(data))
 
-        known = digest(data)
-        return Picture(known, start, None if known in self.features else prepare(), prepare)
+        known = album.digest(data)
+        pixels = None if known in self.features else album.prepared(known, prepare)
+        return Picture(known, start, pixels, prepare)
