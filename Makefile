@@ -6,6 +6,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 export GRADIO_ANALYTICS_ENABLED := False
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+SPREAD := -n auto --maxprocesses 4 --dist loadfile  # a file's tests share what they started
 
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
@@ -37,10 +38,10 @@ run: .venv/run.stamp ## start Overread with the demo model and sample studies on
 	@exec $(BIN)/overread serve
 
 test: .venv/test.stamp check ## everything: checks, then the whole suite with browser and Postgres
-	$(TEST_ENV) $(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(TEST_ENV) $(BIN)/pytest $(SPREAD) --cov --cov-report=term:skip-covered
 
 test-fast: .venv/test.stamp ## unit, flow and contract tests only
-	$(TEST_ENV) $(BIN)/pytest tests/unit tests/flow tests/contract tests/architecture -m "not slow"
+	$(TEST_ENV) $(BIN)/pytest $(SPREAD) tests/unit tests/flow tests/contract tests/architecture -m "not slow"
 
 check: fmt-check lint types imports docs-check ## format, lint, types, import rules, documents
 
