@@ -18,6 +18,7 @@ from inference.protocol import Ask, Decoding, Role, Turn
 
 DATA_URI = re.compile(r"data:image/(?:png|jpeg);base64,")
 GZIP_MAGIC = b"\x1f\x8b"
+MAX_QUESTIONS = 64  # of a battery
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,13 @@ class ChatRequest:
 
     ask: Ask
     stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryRequest:
+    """Questions that share what their conversations begin with; some may be unusable."""
+
+    questions: tuple[Ask | RequestRefusedError, ...]
 
 
 class _Shape(BaseModel):
@@ -95,6 +103,11 @@ class _Completion(_Shape):
     presence_penalty: Literal[0] | None = None
 
 
+class _Battery(_Shape):
+    messages: list[_Message] = Field(default=[], max_length=1000)
+    questions: list[Any] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
 def parse_chat(body: bytes) -> ChatRequest:
     """Read the body of `POST /v1/chat/completions`.
 
@@ -104,14 +117,60 @@ def parse_chat(body: bytes) -> ChatRequest:
     try:
         found = _Completion.model_validate_json(body)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"][:6]) or "body"
-        raise RequestRefusedError(f"The request cannot be used: see {_known(where)}.") from None
-    turns = tuple(_turn(message) for message in found.messages)
+        raise _unusable(error) from None
+    return ChatRequest(_ask(found, ()), found.stream)
+
+
+def parse_battery(body: bytes) -> BatteryRequest:
+    """Read the body of `POST /v1/chat/batteries`.
+
+    Raises:
+        RequestRefusedError: what concerns all questions cannot be used; what concerns one stands
+            in its place.
+    """
+    try:
+        found = _Battery.model_validate_json(body)
+    except ValidationError as error:
+        raise _unusable(error) from None
+    shared = tuple(_turn(message) for message in found.messages)
+    return BatteryRequest(tuple(_question(each, shared) for each in found.questions))
+
+
+def _question(body: Any, shared: tuple[Turn, ...]) -> Ask | RequestRefusedError:  # noqa: ANN401  # JSON
+    try:
+        return _ask(_Completion.model_validate(body), shared)
+    except ValidationError as error:
+        return _unusable(error)
+    except RequestRefusedError as error:
+        return error
+
+
+def _unusable(error: ValidationError) -> RequestRefusedError:
+    where = ".".join(str(part) for part in error.errors()[0]["loc"][:6]) or "body"
+    return RequestRefusedError(f"The request cannot be used: see {_known(where)}.")
+
+
+def _joined(shared: tuple[Turn, ...], own: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Put two parts of a conversation together, in one turn where both sides are the user's."""
+    if not shared or (shared[-1].role, own[0].role) != ("user", "user"):
+        return shared + own
+    last, first = shared[-1], own[0]
+    both = Turn(
+        "user",
+        "\n".join(text for text in (last.text, first.text) if text),
+        last.images + first.images,
+        last.volumes + first.volumes,
+    )
+    return (*shared[:-1], both, *own[1:])
+
+
+def _ask(found: _Completion, shared: tuple[Turn, ...]) -> Ask:
+    turns = _joined(shared, tuple(_turn(message) for message in found.messages))
     limit = found.max_tokens if found.max_completion_tokens is None else found.max_completion_tokens
     decoding = Decoding(
         max_tokens=limit, temperature=found.temperature, top_p=found.top_p, seed=found.seed
     )
-    ask = Ask(
+    return Ask(
         turns,
         found.model,
         decoding,
@@ -119,7 +178,6 @@ def parse_chat(body: bytes) -> ChatRequest:
         stop=(found.stop,) if isinstance(found.stop, str) else tuple(found.stop or ()),
         explain_tokens=found.overread.explain_tokens if found.overread else 0,
     )
-    return ChatRequest(ask, found.stream)
 
 
 def _known(where: str) -> str:
@@ -172,6 +230,7 @@ _NAMES = frozenset(
         _VolumeData,
         _StructuredOutputs,
         _Overread,
+        _Battery,
     )
     for name in shape.model_fields
 )

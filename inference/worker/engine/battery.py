@@ -10,8 +10,6 @@ from inference.worker.engine.messages import Ended, Event, Sink
 from inference.worker.engine.request import Request
 from inference.worker.engine.sampling import Rule
 
-MAX_QUESTIONS = 64
-
 NumberedSink = Callable[[int, Event], None]  # called from the engine's thread; must not block
 
 

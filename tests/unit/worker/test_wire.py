@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.client import as_body
+from inference.client.bodies import as_messages, as_question, split
 from inference.errors import RequestRefusedError
 from inference.protocol import Ask, Decoding, Turn
-from inference.worker.wire import parse_chat
+from inference.worker.wire import parse_battery, parse_chat
 from tests.unit.worker.samples import nifti, png
 
 SECRET = "what only the patient knows"
@@ -154,3 +155,67 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def test_any_json_is_read_or_refused(value: Any) -> None:  # noqa: ANN401  # JSON
     with suppress(RequestRefusedError):
         parse_chat(json.dumps(value).encode())
+
+
+def _battery(*questions: Any, messages: Any = ()) -> bytes:  # noqa: ANN401  # JSON
+    return json.dumps({"messages": list(messages), "questions": list(questions)}).encode()
+
+
+def test_a_battery_of_our_client_is_understood() -> None:
+    ct = nifti(np.zeros((2, 2, 2), np.int16))
+    earlier = (Turn("user", "what is this?", (png(1),), (ct,)), Turn("assistant", "a film"))
+    system = Turn("system", "be brief")
+    for opening in ((), (system,), (system, *earlier)):
+        pictures = () if earlier[0] in opening else (png(2),)
+        asks = [
+            Ask(
+                (*opening, Turn("user", text, pictures)),
+                model="m",
+                decoding=Decoding(max_tokens=number),
+                choices=("yes", "no"),
+                stop=("\n",),
+            )
+            for number, text in enumerate(("sure?", "left?", "right?"), 1)
+        ]
+        shared, rests = split(asks)
+        body = {
+            "messages": as_messages(shared),
+            "questions": [as_question(ask, ask.model) for ask in rests],
+        }
+        assert json.dumps(body).count('image_url"') == 2  # the part's type and its key: one image
+        assert list(parse_battery(json.dumps(body).encode()).questions) == asks
+
+
+def test_a_question_that_cannot_be_used_leaves_the_others() -> None:
+    good = {"messages": [{"role": "user", "content": "left?"}]}
+    parsed = parse_battery(
+        _battery(
+            good,
+            {**good, "temperature": SECRET},
+            {"messages": []},
+            SECRET,
+            {"messages": [{"role": "user", "content": [_image("/etc/passwd")]}]},
+            messages=[{"role": "user", "content": "About a film."}],
+        )
+    )
+    first, *others = parsed.questions
+    assert first == Ask((Turn("user", "About a film.\nleft?"),))
+    assert all(isinstance(other, RequestRefusedError) for other in others)
+    assert not any(SECRET in str(other) for other in others)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(_battery(), id="no questions"),
+        pytest.param(_battery(*[{}] * 65), id="too many questions"),
+        pytest.param(_battery({}, messages=[{"role": "wizard", "content": "x"}]), id="bad start"),
+        pytest.param(
+            _battery({}, messages=[{"role": "user", "content": [_image("x")]}]), id="image"
+        ),
+        pytest.param(b"[]", id="no object"),
+    ],
+)
+def test_a_battery_that_nothing_can_be_made_of_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestRefusedError):
+        parse_battery(body)
