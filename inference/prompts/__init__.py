@@ -49,6 +49,8 @@ class Template:
     choices: tuple[str, ...]  # offered when the asker offers none
     one_line: bool  # line breaks in the question become spaces
     text_only: bool  # the question is all there is to read: no image goes along
+    compares: bool  # the second image is an earlier one
+    explain_tokens: int  # room for an explanation behind the chosen answer
     sha256: str
 
 
@@ -128,6 +130,9 @@ def _parsed(template_id: str, text: str) -> Template:
     sent |= {"one_line": fields.get("one_line", False)}
     if fields.get("text_only", False):
         sent |= {"text_only": True}
+    explain_tokens = fields.get("explain_tokens", 0)
+    if explain_tokens:
+        sent |= {"explain_tokens": explain_tokens}
     canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Template(
         id=template_id,
@@ -139,5 +144,7 @@ def _parsed(template_id: str, text: str) -> Template:
         choices=tuple(fields.get("choices", [])),
         one_line=fields.get("one_line", False),
         text_only=fields.get("text_only", False),
+        compares=fields.get("compares", False),
+        explain_tokens=explain_tokens,
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
     )

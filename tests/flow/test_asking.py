@@ -134,6 +134,28 @@ async def test_a_closed_question_carries_its_choices(place: Place, case: Case) -
     assert place.worker.asked[0]["structured_outputs"] == {"choice": closed["choices"]}
 
 
+async def test_a_model_that_says_yes_both_ways_is_flagged_before_the_end(
+    place: Place, case: Case
+) -> None:
+    place.worker.script = "yes"
+    closed = {"idempotency_key": "q", "text": "Is there an effusion?", "choices": ["yes", "no"]}
+    async with place.program(Role.READER) as reader:
+        said = events(await reader.post(_questions(case), json=closed))
+        draft = (await reader.get(f"{API}/drafts/{said[-1][1]['draft_id']}")).json()
+        unchecked = {**closed, "idempotency_key": "r", "check": False}
+        again = events(await reader.post(_questions(case), json=unchecked))
+
+    assert [name for name, _ in said] == ["token", "flag", "done"]
+    assert said[1][1]["rule"] == "contradiction.negated_question"
+    assert said[2][1]["flags"] == [said[1][1]]
+    assert said[2][1]["consistency"] == draft["consistency"]
+    assert draft["consistency"]["question"] == "Is there no effusion? Answer with one of: yes, no."
+    assert draft["consistency"]["made_by"]["weights_sha256"] == "0" * 64
+    assert [name for name, _ in again] == ["token", "done"]
+    assert again[1][1]["consistency"]["reason"] == "skipped"
+    assert len(place.worker.asked) == 3
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

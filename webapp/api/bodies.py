@@ -68,6 +68,9 @@ class QuestionBody(Body):
     choices: list[StrictStr] | None = None
     model: StrictStr | None = None
     images: list[AskedImageBody] | None = None
+    check: Annotated[
+        StrictBool, Field(description="Ask a closed question the other way round as well.")
+    ] = True
 
 
 class MarkBody(Body):

@@ -19,6 +19,7 @@ def told(event: AskEvent) -> tuple[str, dict[str, Any]]:
                 "finish_reason": draft.finish_reason.value,
                 "flags": [dict(flag) for flag in draft.flags],
                 "choices": None if draft.choices is None else dict(draft.choices),
+                "consistency": None if draft.consistency is None else dict(draft.consistency),
                 "sentences": [{"index": s.index, "text": s.text} for s in draft.sentences],
                 "notice": draft.notice,
             }

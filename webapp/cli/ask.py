@@ -23,6 +23,9 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
     command.add_argument("--template", metavar="ID", help="how the question is put")
     command.add_argument("--choices", metavar="A,B,C", help="answer with one of these")
     command.add_argument("--model", metavar="ID", help="a model or adapter the worker serves")
+    command.add_argument(
+        "--no-check", action="store_true", help="do not ask a closed question the other way round"
+    )
     command.set_defaults(run=_run)
 
 
@@ -54,6 +57,7 @@ async def _answer(context: Context, services: Services, actor: Actor) -> DraftVi
         template=given.template,
         choices=choices or None,
         model=given.model,
+        check=not given.no_check,
     )
     draft = None
     async for event in events:
@@ -69,4 +73,6 @@ async def _answer(context: Context, services: Services, actor: Actor) -> DraftVi
                 pass
     if draft is None:
         raise WorkerUnavailableError
+    if draft.consistency is not None and not draft.consistency["checked"]:
+        context.output.note(f"[Not asked the other way round: {draft.consistency['reason']}]")
     return draft

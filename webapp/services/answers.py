@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inference.errors import AnswerFailedError
 from inference.protocol import Finished, Provenance, ServedModel
-from inference.safety import StreamFilter
+from inference.safety import Flag, StreamFilter
+from inference.safety.contradiction import flag as contradiction_flag
 from storage import sentences
 from storage.vocabulary import FinishReason
+from webapp.services.consistency import ANSWER_INCOMPLETE, Consistency, OtherWay
 from webapp.services.views import FlagEvent, TokenEvent
 
 
@@ -18,14 +21,24 @@ class Answer:
 
     model: str
     served: ServedModel | None
+    other_way: OtherWay | None = None  # of a closed question
+    has_prior: bool = False  # whether the model was given an earlier image
     started: float = field(default_factory=time.monotonic)
     raw: str = ""
     shown: str = ""
     finished: Finished | None = None
     reason: FinishReason = FinishReason.CANCELLED  # until it is known better
-    _filter: StreamFilter = field(default_factory=StreamFilter)
+    _filter: StreamFilter = field(init=False)
     _first_token_s: float | None = None
+    _latency_s: float = 0.0
     _told: int = 0  # flags
+    _consistency: Consistency | None = None
+    _of_check: list[Flag] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin unchecked, with the rules that hold for what is sent."""
+        self._filter = StreamFilter(has_prior=self.has_prior)
+        self.not_checked(ANSWER_INCOMPLETE)
 
     def take(self, text: str) -> list[TokenEvent | FlagEvent]:
         """Take in more of what the model says and return what may be shown of it now."""
@@ -43,7 +56,28 @@ class Answer:
             events += self.take(finished.text[len(self.raw) :])
         self.finished, self.reason = finished, reason
         rest, _ = self._filter.finish()
+        self._latency_s = time.monotonic() - self.started
         return events + self._events(rest)
+
+    def not_checked(self, reason: str) -> None:
+        """Say why a closed answer stands without a check."""
+        if self.other_way is not None:
+            self._consistency = self.other_way.unchecked(reason)
+
+    def check(self, other: Finished | None) -> list[FlagEvent]:
+        """Compare with what was said the other way round; return the flags to tell of."""
+        if self.other_way is None:
+            return []
+        if other is None or other.finish_reason in {"error", "cancelled"}:
+            self.not_checked(AnswerFailedError.code)
+            return []
+        self._consistency, self._of_check = self.other_way.compared(
+            self.raw, other, has_prior=self.has_prior
+        )
+        if self._consistency["contradicts"]:
+            chosen = self.shown.partition("\n")[0].rstrip()
+            self._of_check.insert(0, contradiction_flag(len(chosen)))
+        return [FlagEvent(flag.as_json()) for flag in self._of_check]
 
     def _events(self, shown: str) -> list[TokenEvent | FlagEvent]:
         self.shown += shown
@@ -81,13 +115,14 @@ class Answer:
             "completion_tokens": made_by.completion_tokens,
             "choices": None if self.finished is None else self.finished.choices,
             "safety_policy": self._filter.policy_version,
-            "flags": [flag.as_json() for flag in self._filter.flags],
+            "flags": [flag.as_json() for flag in (*self._filter.flags, *self._of_check)],
+            "consistency": self._consistency,
             "raw_text": self.raw,
             "shown_text": self.shown,
             "sentences": [list(span) for span in sentences.split(self.shown)],
             "finish_reason": self.reason,
             "first_token_ms": first_token_ms,
-            "latency_ms": round((time.monotonic() - self.started) * 1000),
+            "latency_ms": round(self._latency_s * 1000),
         }
 
     def _listed(self) -> Provenance:

@@ -149,6 +149,7 @@ def draft_view(draft: Draft, role: Role) -> DraftView:
         shown_text=draft.shown_text,
         sentences=sentences_of(draft),
         choices=draft.choices,
+        consistency=draft.consistency,
         finish_reason=draft.finish_reason,
         prompt_tokens=draft.prompt_tokens,
         completion_tokens=draft.completion_tokens,

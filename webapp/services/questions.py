@@ -29,7 +29,10 @@ WORTH_REMEMBERING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A checked question; `images` are resolved to one frame and window each."""
+    """A checked question; `images` are resolved to one frame and window each.
+
+    A template that is about a text alone sends none, and so none are kept, whatever was on screen.
+    """
 
     text: str
     template_id: str
@@ -71,15 +74,15 @@ def checked_question(
     offered = _choices(choices)
     chosen = template_id or (CLOSED_QUESTION if offered else FREE_CHAT)
     try:
-        own = template(chosen).choices
+        put_by = template(chosen)
     except UnknownTemplateError as error:
         raise InvalidRequestError(str(error)) from None
     return Question(
         text=words,
         template_id=chosen,
-        choices=offered or (list(own) or None),
+        choices=offered or (list(put_by.choices) or None),
         model=inputs.text(model, "model's name", limit=200) or None,
-        images=_images(images, of_case),
+        images=[] if put_by.text_only else _images(images, of_case),
     )
 
 

@@ -94,6 +94,8 @@ def answer(text: str | None, draft: DraftView | None = None) -> Turn:
         if draft.choices:
             shares = ", ".join(f"{as_text(k)} {p:.0%}" for k, p in draft.choices.items())
             lines.append(f"({shares})")
+        if draft.consistency is not None and not draft.consistency["checked"]:
+            lines.append(words.NOT_CHECKED)
         lines += [f"⚑ {as_text(str(flag['message']))}" for flag in draft.flags]
     return {"role": "assistant", "content": "\n".join(lines)}
 

@@ -62,6 +62,7 @@ QUICK_QUESTIONS: Final = (
     "Is this normal or abnormal?",
 )
 STOPPED: Final = " … stopped"
+NOT_CHECKED: Final = "(This answer was not checked by asking the other way round.)"
 ASKED_WITHOUT_ANSWER: Final = "No answer was made. Your question is kept; ask it again."
 
 REVIEW_LABEL: Final = "Correct the draft: change what is wrong, delete what is not there"

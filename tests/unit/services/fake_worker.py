@@ -25,7 +25,10 @@ MADE_BY = Provenance(
 
 @dataclass
 class FakeWorker:
-    """Answers with `says`, then ends as told: normally, with `fails`, or never with `hangs`."""
+    """Answers with `says`, then ends as told: normally, with `fails`, or never with `hangs`.
+
+    `later` are its answers, or failures, to the questions after the first.
+    """
 
     says: Sequence[str] = ("The heart ", "is enlarged. ", "No effusion.")
     fails: InferenceError | None = None
@@ -36,14 +39,19 @@ class FakeWorker:
         ServedModel("overread-demo", "overread-demo", "a" * 64, adapters=("chest-v2",)),
     )
     down: InferenceError | None = None
+    later: list["Sequence[str] | InferenceError"] = field(default_factory=list)
     asked: list[Ask] = field(default_factory=list)
     left_early: int = 0
 
     async def stream(self, ask: Ask, /) -> AsyncGenerator[Token | Finished, None]:
         self.asked.append(ask)
+        says = self.later.pop(0) if self.later and len(self.asked) > 1 else self.says
         finished = False
         try:
-            for text in self.says:
+            if isinstance(says, InferenceError):
+                finished = True
+                raise says
+            for text in says:
                 await asyncio.sleep(0)
                 yield Token(text)
             if self.fails is not None:
@@ -53,7 +61,7 @@ class FakeWorker:
                 await asyncio.sleep(0.01)
             finished = True
             yield Finished(
-                "".join(self.says),
+                "".join(says),
                 self.finish_reason,  # type: ignore[arg-type]  # a word of the protocol
                 MADE_BY,
                 self.choices,
