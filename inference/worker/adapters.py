@@ -8,7 +8,7 @@ between requests.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,19 +39,39 @@ class Adapter:
 
 
 class Adapters:
-    """All adapters of a loaded model."""
+    """All adapters of a loaded model, those included that are loaded when first asked for."""
 
-    def __init__(self, model: LoadedModel, adapters: Sequence[Adapter] = ()) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        adapters: Sequence[Adapter] = (),
+        *,
+        later: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._model = model
         self._by_name = {adapter.name: adapter for adapter in adapters}
+        self._later = dict(later or {})
         self._rows: dict[str, torch.Tensor] = {}  # of the pass in progress
+        hooked = {path for adapter in adapters for path in adapter.layers}
+        if self._later:  # no hook may be added once the engine's thread runs through them
+            hooked |= set(_linear_layers(model))
         modules = dict(model.decoder.named_modules())
-        for path in sorted({path for adapter in adapters for path in adapter.layers}):
+        for path in sorted(hooked):
             modules[path].register_forward_hook(self._hook(path))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names a request may ask for."""
-        return tuple(sorted(self._by_name))
+        return tuple(sorted({*self._by_name, *self._later}))
+
+    def load(self, name: str) -> None:
+        """Load an adapter that was left for later; nothing happens if it is loaded.
+
+        Raises:
+            ModelFolderRefusedError: it cannot be used.
+        """
+        if name not in self._by_name:
+            self._by_name[name] = load_adapter(self._later[name], self._model)
 
     def sha256(self, name: str | None) -> str | None:
         """Return the hash of an adapter's weights; None for the base model."""
@@ -130,6 +150,11 @@ def load_adapter(folder: Path, model: LoadedModel) -> Adapter:
         scale=float(config["lora_alpha"]) / root,
         layers={path: _pair(folder.name, path, pair, rank, model) for path, pair in sides.items()},
     )
+
+
+def _linear_layers(model: LoadedModel) -> list[str]:
+    modules = model.decoder.named_modules()
+    return [path for path, module in modules if hasattr(module, "in_features")]
 
 
 def _in_decoder(module: str) -> str:

@@ -1,6 +1,7 @@
 """From what the operator named to a model that can be asked."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class LoadOptions:
     family: str | None = None
     adapter: Path | None = None  # an adapter's folder, or a folder of them
     quantize: Quantize | None = None
+    adapters_later: bool = False  # load each when it is first asked for
+    beside: int = 1  # workers that share this machine's memory
 
 
 def open_model(options: LoadOptions) -> tuple[LoadedModel, Budget]:
@@ -62,10 +65,16 @@ def open_model(options: LoadOptions) -> tuple[LoadedModel, Budget]:
     return model, budget
 
 
-def engine_config(budget: Budget) -> EngineConfig:
-    """Share what the weights leave free between running requests and what is kept for later."""
+def engine_config(budget: Budget, *, beside: int = 1) -> EngineConfig:
+    """Share what the weights leave free between running requests and what is kept for later.
+
+    Args:
+        budget: What is free and what the weights need of it.
+        beside: Workers that share a CPU's memory; an accelerator belongs to one.
+    """
     kv, prefix = int(budget.spare * 0.4), int(budget.spare * 0.3)
     if budget.device == "cpu":
+        kv, prefix = kv // beside, prefix // beside
         return EngineConfig(
             kv_bytes=min(kv, CPU_KV_BYTES),
             prefix_bytes=min(prefix, CPU_PREFIX_BYTES),
@@ -85,15 +94,24 @@ def serve_model(
         ModelFolderRefusedError: the model or an adapter cannot be used.
         NotEnoughMemoryError: it would not fit.
     """
+    if options.beside > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.beside))
     model, budget = open_model(options)
-    found = find_adapters(options.adapter) if options.adapter else []
-    adapters = Adapters(model, [load_adapter(folder, model) for folder in found])
-    engine = Engine(model, engine_config(budget), adapters=adapters, on_end=on_end, on_lost=on_lost)
+    adapters = _adapters(options, model)
+    config = engine_config(budget, beside=options.beside)
+    engine = Engine(model, config, adapters=adapters, on_end=on_end, on_lost=on_lost)
     served = describe(options, model, adapters.names)
     if served.id in adapters.names:
         raise ModelFolderRefusedError("An adapter must not have the model's own name.")
     engine.start()
     return Served(engine, served, model.revision)
+
+
+def _adapters(options: LoadOptions, model: LoadedModel) -> Adapters:
+    found = find_adapters(options.adapter) if options.adapter else []
+    if options.adapters_later:
+        return Adapters(model, later={folder.name: folder for folder in found})
+    return Adapters(model, [load_adapter(folder, model) for folder in found])
 
 
 def describe(

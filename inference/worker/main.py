@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import InferenceError
+from inference.worker.replicas import ReplicaOptions
 from inference.worker.serve import ServeOptions, serve
+from inference.worker.starting import ModelOptions
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -49,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--quantize", choices=("nf4", "int8"))
     command.add_argument("--host", default="127.0.0.1")
     command.add_argument("--port", type=int, default=8000, help="0 picks a free one")
+    command.add_argument(
+        "--replicas",
+        type=ReplicaOptions.parse,
+        metavar="N[-M]",
+        help="that many engines under Ray Serve, one a GPU; N-M follows the load",
+    )
     command.set_defaults(run=_serve)
 
     command = commands.add_parser("generate", help="answer one question")
@@ -93,12 +101,15 @@ def _model(command: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     return serve(
         ServeOptions(
-            model=options.model,
+            model=ModelOptions(
+                model=options.model,
+                family=options.family,
+                adapter=options.adapter,
+                quantize=options.quantize,
+            ),
             host=options.host,
             port=options.port,
-            family=options.family,
-            adapter=options.adapter,
-            quantize=options.quantize,
+            replicas=options.replicas,
             key=os.environ.get("OVERREAD_WORKER_KEY") or None,
         )
     )

@@ -6,7 +6,6 @@ worker sees it loading, and sees why it could not.
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -15,34 +14,30 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from inference.errors import InferenceError
-from inference.worker.engine.figures import Outcome
 from inference.worker.logs import configure_logs
 from inference.worker.metrics import Metrics
+from inference.worker.replicas import ReplicaOptions, ray_environment
 from inference.worker.server import ServerOptions, create_app
+from inference.worker.starting import ModelOptions, load_into, tell_operator
 from inference.worker.state import WorkerState
-
-logger = logging.getLogger(__name__)
 
 FAILED_SHOWN_SECONDS = 1.5  # how long `/health` still tells the reason
 DRAIN_SECONDS = 30.0
+CLOSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
     """What the command line asked for."""
 
-    model: str
+    model: ModelOptions
     host: str
     port: int
-    family: str | None = None
-    adapter: Path | None = None
-    quantize: str | None = None
+    replicas: ReplicaOptions | None = None  # None: one engine, in this process
     key: str | None = field(default=None, repr=False)
 
 
@@ -73,12 +68,17 @@ def serve(options: ServeOptions) -> int:
     )
     host, port = listener.getsockname()[:2]
     print(f"overread-worker is listening on http://{host}:{port}", flush=True)  # noqa: T201  # the command's output
-    asyncio.run(_run(_Server(config), listener, state, options, metrics))
+    closing = threading.Event()
+    loading = threading.Thread(target=_load, args=(state, options, metrics, closing), daemon=True)
+    asyncio.run(_run(_Server(config), listener, state, loading))
+    closing.set()
     if state.served is not None:
-        state.served.engine.stop(drain_seconds=0.0)
+        state.served.stop()
     code = _complain(state.reason) if state.state == "failed" else 0
     sys.stdout.flush()
     sys.stderr.flush()
+    if options.replicas is not None:
+        loading.join(CLOSE_SECONDS)  # it stops Ray
     if state.served is None:
         os._exit(code)  # a load in progress cannot be interrupted
     return code
@@ -88,8 +88,7 @@ async def _run(
     server: _Server,
     listener: socket.socket,
     state: WorkerState,
-    options: ServeOptions,
-    metrics: Metrics,
+    loading: threading.Thread,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -103,54 +102,23 @@ async def _run(
     state.on_failed = fail
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    threading.Thread(target=_load, args=(state, options, metrics), daemon=True).start()
+    loading.start()
     await server.serve(sockets=[listener])
 
 
-def _load(state: WorkerState, options: ServeOptions, metrics: Metrics) -> None:
-    def on_end(outcome: Outcome) -> None:
-        metrics.observe(outcome)
-        logger.info("worker.answered", extra=_numbers(outcome))
-
-    def on_lost() -> None:
-        state.fail("the accelerator was lost; the worker has to be restarted")
-
+def _load(
+    state: WorkerState, options: ServeOptions, metrics: Metrics, closing: threading.Event
+) -> None:
+    if options.replicas is None:
+        load_into(state, options.model, metrics, announce=tell_operator)
+        return
+    os.environ.update(ray_environment(os.environ))
     try:
-        loading: Any = import_module("inference.worker.loading")
-        served = loading.serve_model(
-            loading.LoadOptions(
-                model=options.model,
-                family=options.family,
-                adapter=options.adapter,
-                quantize=options.quantize,
-            ),
-            on_end=on_end,
-            on_lost=on_lost,
-        )
-    except InferenceError as error:
-        state.fail(str(error))
-    except Exception as error:
-        logger.exception("worker.load_failed")
-        state.fail(f"The model could not be loaded ({type(error).__name__}).")
-    else:
-        print(f"{served.model.description}\nLicence: {served.model.licence}", file=sys.stderr)  # noqa: T201  # for the operator
-        state.ready(served)
-        logger.info("worker.ready", extra={"family": served.model.family})
-
-
-def _numbers(outcome: Outcome) -> dict[str, Any]:
-    rate = outcome.tokens_per_second
-    return {
-        "finish_reason": outcome.finish_reason,
-        "prompt_tokens": outcome.prompt_tokens,
-        "cached_tokens": outcome.cached_tokens,
-        "completion_tokens": outcome.completion_tokens,
-        "queue_ms": outcome.timing.queue_ms,
-        "first_token_ms": outcome.timing.first_token_ms,
-        "total_ms": outcome.timing.total_ms,
-        "tokens_per_second": None if rate is None else round(rate, 1),
-        "error": outcome.error,
-    }
+        ray_app: Any = import_module("inference.worker.ray_app")
+    except ModuleNotFoundError:
+        state.fail("Ray is not installed here: pip install 'overread[worker,ray]'.")
+        return
+    ray_app.run(state, options.model, options.replicas, closing)
 
 
 def _listen(host: str, port: int) -> socket.socket | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-import logging
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,18 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from inference.errors import InferenceError
-from inference.worker.answers import DONE, Answer, as_error
-from inference.worker.engine.messages import Ended, Event, Piece, Started
+from inference.worker.answering import Refused, Replies, Reply, Whole
+from inference.worker.answers import as_error
 from inference.worker.metrics import Metrics
 from inference.worker.state import WorkerState
 from inference.worker.wire import parse_chat
 
-logger = logging.getLogger(__name__)
-
-KEEP_ALIVE_SECONDS = 10.0
 MAX_BODY_BYTES = 256 * 2**20
-
-Events = asyncio.Queue[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +49,18 @@ def create_app(state: WorkerState, metrics: Metrics, options: ServerOptions) -> 
 
     @app.get("/health")
     async def health() -> JSONResponse:
-        load = state.served.engine.load() if state.served else None
-        body = {"state": state.state, "reason": state.reason, "queued": load.queued if load else 0}
-        if load:
-            body["load"] = asdict(load)
-        return JSONResponse(body, 200 if state.state == "ready" else 503)
+        body: dict[str, Any] = {"state": state.state, "reason": state.reason, "queued": 0}
+        if state.served and state.state == "ready":
+            body |= state.served.condition()
+        if state.served:
+            load = state.served.load()
+            body |= {"queued": load.queued, "load": asdict(load)}
+        return JSONResponse(body, 200 if body["state"] == "ready" else 503)
 
     @guarded.get("/metrics")
     async def prometheus() -> PlainTextResponse:
-        load = state.served.engine.load() if state.served else None
-        return PlainTextResponse(metrics.text(load), media_type="text/plain; version=0.0.4")
+        text = state.served.metrics(metrics) if state.served else metrics.text(None)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @guarded.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -77,88 +74,61 @@ def create_app(state: WorkerState, metrics: Metrics, options: ServerOptions) -> 
         served = state.require()
         body = await _read(request, options.max_body_bytes)
         wanted = await asyncio.to_thread(parse_chat, body)
-        adapter = served.adapter_for(wanted.ask.model)
-        events: Events = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def sink(event: Event) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, event)
-
-        ticket = await asyncio.to_thread(served.engine.submit, wanted.ask, sink, adapter=adapter)
-        answer = Answer(served, adapter=adapter, rule=ticket.rule.as_dict())
-        if wanted.stream:
-            return _Stream(_stream(answer, events), cancel=ticket.cancel)
-        try:
-            ended = await _unless_gone(request, _wait(answer, events))
-        finally:
-            ticket.cancel()
-        if ended.error is not None:
-            status, failure = as_error(ended.error)
-            return JSONResponse(failure, status)
-        return JSONResponse(answer.whole(ended))
+        replies = served.replies(wanted)
+        first = await _first(request, replies)
+        match first:
+            case Refused(status, refusal):
+                metrics.refuse(refusal["error"]["code"])
+                return JSONResponse(refusal, status)
+            case Whole(status, answer):
+                return JSONResponse(answer, status)
+            case str():
+                return _Stream(first, replies)
 
     app.include_router(guarded)
     return app
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events; the engine stops when the client is gone, however that shows."""
+    """Server-sent events; the computation ends when the client is gone, however that shows."""
 
-    def __init__(self, content: AsyncIterator[str], *, cancel: Callable[[], None]) -> None:
+    def __init__(self, first: str, replies: Replies) -> None:
         super().__init__(
-            content, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            _events(first, replies),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
         )
-        self._cancel = cancel
+        self._replies = replies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._cancel()
+            await self._replies.aclose()
 
 
-async def _stream(answer: Answer, events: Events) -> AsyncIterator[str]:
-    yield answer.opening()
-    while True:
-        try:
-            event = await asyncio.wait_for(events.get(), KEEP_ALIVE_SECONDS)
-        except TimeoutError:
-            yield ": waiting\n\n"
-            continue
-        match event:
-            case Started():
-                answer.started = event
-            case Piece(text):
-                yield answer.piece(text)
-            case Ended():
-                yield answer.closing(event)
-                yield DONE
-                return
+async def _events(first: str, replies: Replies) -> AsyncIterator[str]:
+    yield first
+    async for reply in replies:
+        if isinstance(reply, str):
+            yield reply
+        else:  # too late for a status of its own
+            yield f"data: {json.dumps(reply.body)}\n\n"
 
 
-async def _wait(answer: Answer, events: Events) -> Ended:
-    while True:
-        event = await events.get()
-        if isinstance(event, Started):
-            answer.started = event
-        if isinstance(event, Ended):
-            return event
-
-
-async def _unless_gone(request: Request, answer: Any) -> Ended:  # noqa: ANN401  # a coroutine
-    """Await the answer, but no longer than the client does."""
+async def _first(request: Request, replies: Replies) -> Reply:
+    """Await the first reply, but no longer than the client does."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    waiting, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(gone())
+    waiting, leaving = asyncio.ensure_future(anext(replies)), asyncio.ensure_future(gone())
     try:
         await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
             raise HTTPException(499)
-        ended: Ended = waiting.result()
-        return ended
+        return waiting.result()
     finally:
         waiting.cancel()
         leaving.cancel()

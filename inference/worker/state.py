@@ -9,6 +9,7 @@ from inference.errors import RequestRefusedError, WorkerUnavailableError
 from inference.protocol import ServedModel
 
 if TYPE_CHECKING:  # the server answers before any model library is loaded
+    from inference.worker.answering import Answering
     from inference.worker.engine.engine import Engine
 
 State = Literal["loading", "ready", "failed", "stopping"]
@@ -53,9 +54,9 @@ class WorkerState:
         self.on_failed = on_failed
         self.state: State = "loading"
         self.reason = ""
-        self.served: Served | None = None
+        self.served: Answering | None = None
 
-    def ready(self, served: Served) -> None:
+    def ready(self, served: "Answering") -> None:
         """The model is loaded."""
         with self._lock:
             if self.state == "loading":
@@ -73,8 +74,8 @@ class WorkerState:
             if self.state != "failed":
                 self.state = "stopping"
 
-    def require(self) -> Served:
-        """Return the model.
+    def require(self) -> "Answering":
+        """Return what answers.
 
         Raises:
             WorkerUnavailableError: it is not ready.

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from inference.protocol import ServedModel
 from inference.worker.adapters import Adapter, Adapters
+from inference.worker.answering import OneEngine
 from inference.worker.engine.config import EngineConfig
 from inference.worker.engine.engine import Engine
 from inference.worker.metrics import Metrics
@@ -90,7 +91,7 @@ def start_worker(start_server: StartServer) -> Iterator[StartWorker]:
             licence="l",
             adapters=loaded.names,
         )
-        state.ready(Served(engine, served, model.revision))
+        state.ready(OneEngine(Served(engine, served, model.revision)))
         return RunningWorker(
             start_server(create_app(state, metrics, options)), model, engine, state
         )
