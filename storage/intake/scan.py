@@ -52,6 +52,7 @@ _COLOUR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _SOP_CLASS, _FRAMES, _SAMPLES, _PHOTOMETRIC = 0x00080016, 0x00280008, 0x00280002, 0x00280004
 _ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
 _HIGH, _SIGNED = 0x00280102, 0x00280103
+_FIRST_OF_A_DATASET: Final = 0x00010000  # pydicom reads group 0000 by rules of its own
 _WANTED: Final = frozenset([_SOP_CLASS, _FRAMES, _SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS,
                             _ALLOCATED, _STORED, _HIGH, _SIGNED])  # fmt: skip
 
@@ -111,6 +112,8 @@ def scan_dicom(data: bytes, limits: Limits) -> Scanned:
     pixels = None
     elements = walk(data, start, implicit=syntax == _IMPLICIT, big_endian=big_endian, limits=limits)
     for element in elements:
+        if element.tag < _FIRST_OF_A_DATASET and element.depth == 0:
+            raise RefusedFileError("malformed")
         if element.tag == PIXEL_DATA and element.depth == 0:
             pixels = element
         elif element.depth == 0 and element.tag in _WANTED:

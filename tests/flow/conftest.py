@@ -1,12 +1,17 @@
 """Fixtures of tests over the whole application; `tests/contract` uses them too."""
 
+import io
+import logging
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.flow.fake_worker import FakeWorker, running_worker
+from tests.flow.fake_worker import KEY, FakeWorker, running_worker
 from tests.flow.place import Place, furnished
+from tests.flow.terminal import Overread, Ran
+from webapp.cli import main
 
 
 @pytest.fixture
@@ -21,3 +26,36 @@ async def place(tmp_path: Path, migrated_sqlite: Path, worker: FakeWorker) -> As
     """Furnish a whole application with accounts and a collection."""
     async with furnished(tmp_path, migrated_sqlite, worker) as place:
         yield place
+
+
+@pytest.fixture
+def quiet_logging() -> Iterator[None]:
+    """Give pytest its log handlers back: a command sets the whole process's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def overread(
+    tmp_path: Path,
+    worker: FakeWorker,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    quiet_logging: None,  # noqa: ARG001 - for its end
+) -> Overread:
+    environ = {
+        "OVERREAD_DATA_DIR": str(tmp_path / "data"),
+        "OVERREAD_WORKER_URL": worker.url,
+        "OVERREAD_WORKER_KEY": KEY,
+    }
+
+    def run(*arguments: str, stdin: str = "", **more: str) -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = main(arguments, environ | more)
+        printed = capsys.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+    return run

@@ -1,8 +1,6 @@
 """The command line as a person or a script uses it, on a folder of its own."""
 
-import io
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -10,8 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +16,10 @@ import pytest
 from PIL import Image
 
 from storage.phantoms import make_studies, to_bytes
-from tests.flow.fake_worker import KEY, SAYS, FakeWorker
-from webapp.cli import main
+from tests.flow.fake_worker import SAYS, FakeWorker
+from tests.flow.terminal import Overread
 
 PASSWORD = "a password for a test"
-
-
-@dataclass
-class Ran:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON
-        return json.loads(self.out)
-
-
-Overread = Callable[..., Ran]
-
-
-@pytest.fixture
-def quiet_logging() -> Iterator[None]:
-    """Give pytest its log handlers back: a command sets the whole process's."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(capture=False)
-
-
-@pytest.fixture
-def overread(
-    tmp_path: Path,
-    worker: FakeWorker,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    quiet_logging: None,  # noqa: ARG001 - for its end
-) -> Overread:
-    environ = {
-        "OVERREAD_DATA_DIR": str(tmp_path / "data"),
-        "OVERREAD_WORKER_URL": worker.url,
-        "OVERREAD_WORKER_KEY": KEY,
-    }
-
-    def run(*arguments: str, stdin: str = "", **more: str) -> Ran:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        code = main(arguments, environ | more)
-        printed = capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture
@@ -203,6 +151,51 @@ def test_a_read_from_the_terminal(installed: Overread, tmp_path: Path) -> None:
     exported = installed("export", "--format", "full", "--out", str(tmp_path / "x"), "--json")
     assert exported.code == 0
     assert exported.json["format"] == "full"
+
+
+def test_a_battery_from_the_terminal(
+    installed: Overread, worker: FakeWorker, tmp_path: Path
+) -> None:
+    (study,) = make_studies(1, seed=5, size=128, ct_every=0)
+    film = tmp_path / "film.dcm"
+    film.write_bytes(to_bytes(study.files[0][1]))
+    case_id = installed("ingest", str(film), "--collection", "Films").json["case_id"]
+    worker.script = "present"
+
+    told = installed("ask", case_id, "--battery", "chest-findings")
+    printed = installed("ask", case_id, "--battery", "chest-findings", "--no-check", "--json")
+    worker.refuse = 400
+    failed = installed("ask", case_id, "--battery", "chest-findings", "--json")
+
+    assert told.code == printed.code == 0
+    assert [line.split("  ")[0] for line in told.out.splitlines()[:1]] == [
+        "Enlarged Cardiomediastinum"
+    ]
+    assert "14 of 14 answered, 0 flagged." in told.out
+    assert "draft – not for clinical use" in told.out
+    assert (printed.json["finished"], printed.json["battery"]) == (14, "chest-findings")
+    assert {item["text"] for item in printed.json["items"]} == {"present"}
+    assert {item["consistency"]["reason"] for item in printed.json["items"]} == {"skipped"}
+    assert (failed.code, failed.json["failed"]) == (1, 14)
+    assert {item["error"]["code"] for item in failed.json["items"]} == {"request_refused"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param((), id="nothing to ask"),
+        pytest.param(("What?", "--battery", "chest-findings"), id="both"),
+        pytest.param(("--battery", "chest-findings", "--choices", "a,b"), id="own choices"),
+    ],
+)
+def test_a_battery_or_a_question_is_asked(
+    installed: Overread, worker: FakeWorker, arguments: tuple[str, ...]
+) -> None:
+    ran = installed("ask", "00000000-0000-0000-0000-000000000001", *arguments)
+
+    assert ran.code == 1
+    assert "attery" in ran.err
+    assert worker.asked == []
 
 
 def test_a_case_that_is_not_there(installed: Overread) -> None:

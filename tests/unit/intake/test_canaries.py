@@ -71,7 +71,7 @@ def public_elements(words: Iterator[bytes]) -> dict[int, bytes]:
     return {
         tag: element(tag, vr, next(words))
         for tag, (vr, *_) in sorted(DicomDictionary.items())
-        if vr in TEXT and tag >> 16 not in (0x0002, 0x0004, 0x7FE0) and tag not in NEEDED
+        if vr in TEXT and tag >> 16 not in (0x0000, 0x0002, 0x0004, 0x7FE0) and tag not in NEEDED
     }
 
 

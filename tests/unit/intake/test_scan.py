@@ -11,7 +11,17 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from storage.intake.limits import Limits
 from storage.intake.refusals import SENTENCES, RefusedFileError
 from storage.intake.scan import kind_of, scan_dicom
-from tests.unit.intake.samples import LIMITS, bundled, ct, dataset, film, to_bytes
+from tests.unit.intake.samples import (
+    CT_CLASS,
+    LIMITS,
+    bundled,
+    ct,
+    dataset,
+    element,
+    film,
+    planted,
+    to_bytes,
+)
 
 
 def code_of(data: bytes, limits: Limits = LIMITS) -> str:
@@ -167,6 +177,11 @@ def test_more_elements_than_the_limit_are_refused() -> None:
 def test_the_same_element_twice_is_refused() -> None:
     name = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 4) + b"Abcd"
     assert code_of(spliced(name)) == "malformed"
+
+
+def test_a_command_inside_a_dataset_is_refused() -> None:
+    command = {0x00000002: element(0x00000002, "UI", b"1.2.3")}
+    assert code_of(planted(CT_CLASS, "CT", command)) == "malformed"
 
 
 def test_an_implicit_body_under_an_explicit_header_is_refused() -> None:
