@@ -42,6 +42,19 @@ class RequestRefusedError(InferenceError):
     code = "request_refused"
 
 
+class ChoicesNotKeptError(RequestRefusedError):
+    """The server cannot be held to the answers on offer: it refused them, or answered freely."""
+
+    code = "choices_not_kept"
+
+    def __init__(self) -> None:
+        """Say what to do instead."""
+        super().__init__(
+            "This model server does not keep to the answers you offer, so what it said is not "
+            "shown. Ask without offering answers."
+        )
+
+
 class AnswerFailedError(InferenceError):
     """The worker met an error while it answered this one request."""
 

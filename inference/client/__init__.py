@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from inference.client.bodies import as_body, as_messages, as_question, split
+from inference.client.choosing import PARAMETER, Chosen
 from inference.client.reading import (
     Reading,
     failure,
@@ -22,12 +23,19 @@ from inference.client.reading import (
     served,
     whole,
 )
-from inference.errors import AnswerFailedError, InferenceError, WorkerUnavailableError
+from inference.errors import (
+    AnswerFailedError,
+    ChoicesNotKeptError,
+    InferenceError,
+    WorkerUnavailableError,
+)
 from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
 
 __all__ = ["WorkerClient", "as_body"]
 
 AT_ONCE, AT_ONCE_ELSEWHERE = 16, 4  # questions of a battery asked one by one
+
+UNKNOWN = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY})
 
 Result = tuple[int, Finished | InferenceError]
 
@@ -76,19 +84,28 @@ class WorkerClient:
             WorkerUnavailableError: nothing answers, or the answer broke off.
             WorkerBusyError: the queue is full.
             RequestRefusedError: the server cannot serve this request as it is.
+            ChoicesNotKeptError: it was offered answers and gave none of them.
         """
         body = as_body(ask, ask.model or await self._default_model())
-        answer = Reading()
+        answer, chosen = Reading(), Chosen(ask)
         try:
             async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise refusal(response.status_code, await response.aread())
+                    said = await response.aread()
+                    if ask.choices and response.status_code in UNKNOWN and PARAMETER in said:
+                        raise ChoicesNotKeptError
+                    raise refusal(response.status_code, said)
                 async for data in _events(response):
-                    if text := answer.read(data):
+                    if text := chosen.take(answer.read(data)):
                         yield Token(text)
         except httpx.HTTPError as error:
             raise WorkerUnavailableError(reason_of(error)) from error
-        yield answer.finished()
+        finished = answer.finished()
+        if ask.choices and finished.finish_reason in ("stop", "length"):
+            if text := chosen.end():
+                yield Token(text)
+            finished = replace(finished, text=finished.text.strip())
+        yield finished
 
     async def battery(
         self, asks: Sequence[Ask], *, at_once: int | None = None

@@ -25,6 +25,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "case_held": 409,
     "case_not_held": 409,
     "case_refused": 409,
+    "choices_not_kept": 422,
     "empty_question": 422,
     "export_folder": 409,
     "idempotency_conflict": 409,

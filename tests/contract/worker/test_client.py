@@ -1,7 +1,7 @@
 """The client against our worker and against servers that are not ours."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import httpx
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from inference.client import WorkerClient
 from inference.errors import (
+    ChoicesNotKeptError,
     RequestRefusedError,
     WorkerBusyError,
     WorkerUnavailableError,
@@ -137,9 +138,11 @@ async def test_a_wrong_key_is_not_the_clinicians_fault(start_worker: StartWorker
 class _Foreign:
     """A server as vLLM is one: no `overread`, usage in a chunk of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Sequence[str] = ("No ", "effusion.")) -> None:
+        self.words = words
         self.bodies: list[dict[str, object]] = []
         self.status = 200
+        self.said = "Mrs Canary"
         self.cut = False
 
     def app(self) -> Starlette:
@@ -154,14 +157,14 @@ class _Foreign:
     async def chat(self, request: Request) -> Response:
         self.bodies.append(await request.json())
         if self.status != httpx.codes.OK:
-            return JSONResponse({"detail": [{"input": "Mrs Canary"}]}, self.status)
+            return JSONResponse({"detail": self.said}, self.status)
         return StreamingResponse(self._words(), media_type="text/event-stream")
 
     async def _words(self) -> AsyncIterator[str]:
         chunks: list[dict[str, object]] = [
             {"choices": [{"delta": {"role": "assistant"}}]},
-            {"choices": [{"delta": {"content": "No "}, "finish_reason": None}]},
-            {"choices": [{"delta": {"content": "effusion."}, "finish_reason": "stop"}]},
+            *({"choices": [{"delta": {"content": word}}]} for word in self.words),
+            {"choices": [{"delta": {}, "finish_reason": "stop"}]},
             {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}},
         ]
         for chunk in chunks[:2] if self.cut else chunks:
@@ -175,7 +178,7 @@ async def test_what_a_foreign_server_does_not_report_stays_unknown(
 ) -> None:
     foreign = _Foreign()
     client = WorkerClient(start_server(foreign.app()))
-    ask = Ask((Turn("user", "Effusion?"),), decoding=Decoding(max_tokens=7), choices=("yes", "no"))
+    ask = Ask((Turn("user", "Effusion?"),), decoding=Decoding(max_tokens=7))
     pieces, finished = await _all(client, ask)
     assert pieces == ["No ", "effusion."]
     assert (finished.text, finished.finish_reason) == ("No effusion.", "stop")
@@ -185,9 +188,51 @@ async def test_what_a_foreign_server_does_not_report_stays_unknown(
     assert finished.choices is None
     body = foreign.bodies[0]
     assert body["model"] == "theirs"
-    assert body["structured_outputs"] == {"choice": ["yes", "no"]}
+    assert "structured_outputs" not in body
     assert "temperature" not in body
     assert await client.health() == WorkerHealth("ready")
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "words", [["no"], ["n", "o"], [" no", "\n"]], ids=["at once", "in pieces", "in spaces"]
+)
+async def test_a_choice_that_a_foreign_server_keeps_to_has_no_probabilities(
+    start_server: StartServer, words: list[str]
+) -> None:
+    foreign = _Foreign(words)
+    client = WorkerClient(start_server(foreign.app()))
+    pieces, finished = await _all(client, Ask((Turn("user", "Effusion?"),), choices=("yes", "no")))
+    assert pieces == ["no"]
+    assert (finished.text, finished.choices) == ("no", None)
+    assert foreign.bodies[0]["structured_outputs"] == {"choice": ["yes", "no"]}
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["No ", "effusion."], id="a sentence"),
+        pytest.param(["no", "", ", none"], id="a choice that goes on"),
+        pytest.param(["ye"], id="cut off"),
+        pytest.param([""], id="nothing"),
+        pytest.param(["no\nThere is none."], id="a choice and reasons nobody asked for"),
+    ],
+)
+async def test_nothing_of_a_free_answer_is_passed_on_as_a_choice(
+    start_server: StartServer, words: list[str]
+) -> None:
+    client = WorkerClient(start_server(_Foreign(words).app()))
+    with pytest.raises(ChoicesNotKeptError, match="not shown"):  # before the first piece
+        await anext(client.stream(Ask((Turn("user", "?"),), choices=("yes", "no"))))
+    await client.aclose()
+
+
+async def test_reasons_that_were_asked_for_follow_the_choice(start_server: StartServer) -> None:
+    client = WorkerClient(start_server(_Foreign(["no\nThere ", "is none."]).app()))
+    ask = Ask((Turn("user", "?"),), choices=("yes", "no"), explain_tokens=9)
+    pieces, finished = await _all(client, ask)
+    assert "".join(pieces) == finished.text == "no\nThere is none."
     await client.aclose()
 
 
@@ -197,6 +242,17 @@ async def test_an_answer_that_breaks_off_is_no_answer(start_server: StartServer)
     client = WorkerClient(start_server(foreign.app()))
     with pytest.raises(WorkerUnavailableError, match="broke off"):
         await _all(client, question("hello"))
+    await client.aclose()
+
+
+async def test_a_server_that_does_not_know_choices_is_told_from_a_bad_question(
+    start_server: StartServer,
+) -> None:
+    foreign = _Foreign()
+    foreign.status, foreign.said = 422, "Unexpected fields in the request: {'structured_outputs'}"
+    client = WorkerClient(start_server(foreign.app()))
+    with pytest.raises(ChoicesNotKeptError):
+        await _all(client, Ask((Turn("user", "?"),), choices=("yes", "no")))
     await client.aclose()
 
 
