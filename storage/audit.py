@@ -1,14 +1,17 @@
-"""The audit chain: append an event in the transaction it tells of, and check the whole.
+"""The audit chain: append an event in the transaction it tells of.
 
 Each event's hash covers its own fields and the hash before it, so that changing, removing or
 inserting an event breaks every later one. A cut at the very end is not visible from inside:
-for that an operator keeps the newest hash elsewhere.
+for that `storage.audit_heads` keeps the newest hash elsewhere, and `storage.audit_check`
+compares.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from sqlmodel import Session, col, select
@@ -17,6 +20,26 @@ from storage.tables import AuditEvent
 from storage.vocabulary import Outcome, Role
 
 FIRST_PREVIOUS_HASH: Final = "0" * 64
+COLUMNS: Final = (
+    "seq",
+    "at",
+    "actor_id",
+    "role",
+    "action",
+    "object_type",
+    "object_id",
+    "outcome",
+    "code",
+    "request_id",
+    "via",
+    "came_from",
+    "count",
+    "app_version",
+    "previous_hash",
+    "hash",
+)
+LATER: Final[Mapping[str, Any]] = MappingProxyType({"via": "", "came_from": "", "count": 1})
+"""Columns that a later release added, and what they hold where nothing was said."""
 
 
 def append_event(
@@ -30,6 +53,9 @@ def append_event(
     outcome: Outcome,
     code: str = "",
     request_id: str = "",
+    via: str = "",
+    came_from: str = "",
+    count: int = 1,
     at: datetime,
     app_version: str,
 ) -> AuditEvent:
@@ -45,12 +71,15 @@ def append_event(
         outcome: How it ended.
         code: The refusal's stable code.
         request_id: Joins the event with the request's log lines.
+        via: How the actor came in: `session`, `token` or `cli`.
+        came_from: The network the request came from, coarser than an address.
+        count: How many refusals of a flood this event stands for.
         at: When, with an offset.
         app_version: The release that wrote the event.
     """
-    newest = session.exec(select(AuditEvent).order_by(col(AuditEvent.seq).desc()).limit(1)).first()
+    before = newest(session)
     fields = {
-        "seq": 1 if newest is None else newest.seq + 1,
+        "seq": 1 if before is None else before.seq + 1,
         "at": at,
         "actor_id": actor_id,
         "role": "" if role is None else role.value,
@@ -60,8 +89,11 @@ def append_event(
         "outcome": outcome,
         "code": code,
         "request_id": request_id,
+        "via": via,
+        "came_from": came_from,
+        "count": count,
         "app_version": app_version,
-        "previous_hash": FIRST_PREVIOUS_HASH if newest is None else newest.hash,
+        "previous_hash": FIRST_PREVIOUS_HASH if before is None else before.hash,
     }
     event = AuditEvent.model_validate({**fields, "hash": FIRST_PREVIOUS_HASH})
     event.hash = event_hash(event)
@@ -70,35 +102,31 @@ def append_event(
     return event
 
 
-def verify(session: Session) -> int | None:
-    """Return the `seq` of the first event that does not fit the chain, or none."""
-    previous_hash, expected_seq = FIRST_PREVIOUS_HASH, 1
-    statement = select(AuditEvent).order_by(col(AuditEvent.seq))
-    with session.exec(statement.execution_options(yield_per=1000)) as events:
-        for event in events:
-            fits = event.seq == expected_seq and event.previous_hash == previous_hash
-            if not fits or event.hash != event_hash(event):
-                return event.seq
-            previous_hash, expected_seq = event.hash, expected_seq + 1
-            session.expunge(event)
-    return None
-
-
 def event_hash(event: AuditEvent) -> str:
-    """Return SHA-256, in hex, over the event's fields except `hash` as canonical JSON."""
-    fields = {
-        "seq": event.seq,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor_id": None if event.actor_id is None else str(event.actor_id),
-        "role": event.role,
-        "action": event.action,
-        "object_type": event.object_type,
-        "object_id": event.object_id,
-        "outcome": event.outcome.value,
-        "code": event.code,
-        "request_id": event.request_id,
-        "app_version": event.app_version,
-        "previous_hash": event.previous_hash,
+    """Return SHA-256, in hex, over the event's fields except `hash` as canonical JSON.
+
+    The fields of `LATER` are left out where they say nothing, so that events written before
+    these columns existed keep their hash.
+    """
+    fields = {name: getattr(event, name) for name in COLUMNS if name != "hash"}
+    return hash_of(fields)
+
+
+def hash_of(fields: Mapping[str, Any]) -> str:
+    """Return the hash of an event given as its columns except `hash`."""
+    plain = {
+        **fields,
+        "at": fields["at"].astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor_id": None if fields["actor_id"] is None else str(fields["actor_id"]),
+        "outcome": fields["outcome"].value,
     }
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    kept = {
+        name: value for name, value in plain.items() if name not in LATER or value != LATER[name]
+    }
+    canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def newest(session: Session) -> AuditEvent | None:
+    """Return the head of the chain."""
+    return session.exec(select(AuditEvent).order_by(col(AuditEvent.seq).desc()).limit(1)).first()

@@ -147,3 +147,17 @@ class ExportFolderError(StorageError):
             "The folder for the export holds other files, or an export of another format. "
             "Choose an empty or a new folder."
         )
+
+
+class HeadsDamagedError(StorageError):
+    """The file that keeps the heads of the audit chain is not as it was written."""
+
+    code = "audit_heads_damaged"
+
+    def __init__(self, *, line: int) -> None:
+        """Say which line is the first that does not fit."""
+        super().__init__(
+            f"Line {line} of the file with the heads of the audit trail was changed, or a line "
+            "before it is missing. Compare it with your copy."
+        )
+        self.line = line

@@ -30,6 +30,7 @@ class Keys:
     blob_kek: bytes = field(repr=False)
     blob_address: bytes = field(repr=False)
     pseudonym: bytes = field(repr=False)
+    audit_heads: bytes = field(repr=False)
     kek_id: bytes
 
     @classmethod
@@ -39,6 +40,7 @@ class Keys:
             blob_kek=_purpose(master, b"overread/1/blob-kek", 32),
             blob_address=_purpose(master, b"overread/1/blob-address", 32),
             pseudonym=_purpose(master, b"overread/1/pseudonym", 32),
+            audit_heads=_purpose(master, b"overread/1/audit-heads", 32),
             kek_id=_purpose(master, b"overread/1/blob-kek-id", 8),
         )
 

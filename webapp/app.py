@@ -1,11 +1,13 @@
 """The web application: API, sign-in and pages, with the gate around all of it."""
 
+import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
@@ -46,7 +48,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        trail = services.trail
+        await run_sync(trail.started, settings.fingerprint)
+        keeping = asyncio.create_task(trail.keep_house())
         yield
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await run_sync(trail.stopped)
         await services.aclose()
 
     app = FastAPI(
@@ -70,5 +78,6 @@ def create_app(
         table=ROUTES,
         doorkeeper=services.accounts,
         doorway=doorway,
+        trail=services.trail,
         limits=Limits(upload=settings.max_upload_bytes),
     )

@@ -4,6 +4,7 @@ Built once in the command line's `main` and passed down. A misspelt name must st
 pydantic-settings alone would ignore it and run with the default.
 """
 
+import hashlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -123,6 +124,17 @@ class WebSettings(BaseSettings):
     def blob_dir(self) -> Path:
         """Where images and DICOM files are kept, encrypted."""
         return self.data_dir / "blobs"
+
+    @property
+    def audit_heads_file(self) -> Path:
+        """Where the newest hashes of the audit trail are kept, outside the database."""
+        return self.data_dir / "audit-heads.jsonl"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every setting but the secrets, so that a changed configuration shows."""
+        plain = self.model_dump_json(exclude={"database_url", "worker_key", "shared"})
+        return hashlib.sha256(plain.encode()).hexdigest()
 
     @property
     def max_upload_bytes(self) -> int:

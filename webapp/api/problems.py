@@ -20,6 +20,7 @@ KNOWN: Final = (StorageError, InferenceError, ServiceError)
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "answer_failed": 502,
+    "audit_heads_damaged": 500,
     "blob_damaged": 500,
     "blob_missing": 500,
     "case_held": 409,

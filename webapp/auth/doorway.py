@@ -15,6 +15,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 SECURE_COOKIE: Final = "__Host-overread"
+IPV4_NETWORK_BITS: Final = 24
+IPV6_NETWORK_BITS: Final = 48
 LOOPBACK_COOKIE: Final = "overread"  # browsers refuse the __Host- prefix without https
 
 
@@ -53,6 +55,20 @@ class Doorway:
         origins = headers.getlist("origin")
         own = _origin(f"{self.scheme(scope)}://{_host(scope)}")
         return all(_origin(origin) == own for origin in origins)
+
+
+def network_of(scope: Scope) -> str:
+    """Return the network a request came from, coarse enough not to single out a machine.
+
+    Behind a proxy this is the proxy's: what a proxy says of others is not believed here.
+    """
+    client = scope.get("client")
+    try:
+        address = ipaddress.ip_address(client[0] if client else "")
+    except ValueError:
+        return ""
+    bits = IPV4_NETWORK_BITS if address.version == 4 else IPV6_NETWORK_BITS
+    return str(ipaddress.ip_network((address, bits), strict=False))
 
 
 def safe_next(path: str | None) -> str:

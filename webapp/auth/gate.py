@@ -8,7 +8,7 @@ beside it.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import quote
 from uuid import uuid4
@@ -20,18 +20,33 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.auth.bodies import Limits, announced, drain, limited
-from webapp.auth.doorway import Doorway
+from webapp.auth.doorway import Doorway, network_of
 from webapp.auth.headers import harden
 from webapp.auth.page_sessions import PageSessions, bind
 from webapp.auth.pages import page
 from webapp.auth.routes import API, Route, RouteTable, Surface
 from webapp.services.actor import Actor
+from webapp.services.trail import Attempt
+from webapp.services.work import TOLD, Told
 
 logger = logging.getLogger(__name__)
 
 ACTOR: Final = "overread.actor"
 REQUEST_ID: Final = "overread.request_id"
+CAME_FROM: Final = "overread.came_from"
+FIRST_REFUSAL: Final = 400
+LONGEST_ABOUT: Final = 64
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class Trail(Protocol):
+    """Where the gate leaves an event of every refusal."""
+
+    def is_single(self, actor: Actor | None, came_from: str) -> bool:
+        """Tell whether a refusal gets its own event; otherwise it is counted. Never waits."""
+
+    def refused(self, actor: Actor | None, attempt: Attempt) -> None:
+        """Write one refusal."""
 
 
 class Doorkeeper(Protocol):
@@ -88,6 +103,7 @@ class Gate:
     table: RouteTable
     doorkeeper: Doorkeeper
     doorway: Doorway
+    trail: Trail
     limits: Limits = field(default_factory=Limits)
     page_sessions: PageSessions = field(default_factory=PageSessions)
 
@@ -104,15 +120,30 @@ class Gate:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self.table.find(scope["method"], scope["path"])
         answer = _Answer(send, route, request_id=uuid4().hex, secure=self.doorway.is_secure(scope))
-        scope[REQUEST_ID] = answer.request_id
+        scope[REQUEST_ID], scope[CAME_FROM] = answer.request_id, network_of(scope)
+        told = Told()
+        telling = TOLD.set(told)
         try:
             receive, onward = await self._admit(scope, receive, answer, route)
         except RefusedError as error:
+            await self._tell(scope, answer, error.refusal.code)
             await _explain(error.refusal, scope)(scope, receive, answer.send)
         else:
             await self.app(scope, receive, onward)
         finally:
+            TOLD.reset(telling)
+            if answer.status >= FIRST_REFUSAL and not (told.events or answer.told):
+                await self._tell(scope, answer, answer.code or f"http_{answer.status}")
             answer.log(scope)
+
+    async def _tell(self, scope: Scope, answer: "_Answer", code: str) -> None:
+        """Leave an event of a refusal that no use case saw."""
+        answer.told = True
+        actor, came_from = scope.get(ACTOR), scope[CAME_FROM]
+        if self.trail.is_single(actor, came_from):
+            path = answer.route.path[:LONGEST_ABOUT] if answer.route else ""
+            attempt = Attempt(code, answer.request_id, came_from, ("route", path))
+            await run_sync(self.trail.refused, actor, attempt)
 
     async def _admit(
         self, scope: Scope, receive: Receive, answer: "_Answer", route: Route | None
@@ -126,14 +157,15 @@ class Gate:
             raise RefusedError(UNKNOWN_HOST)
         if route is None or route.roles is not None:
             actor = await self._identify(scope, answer.request_id)
+            scope[ACTOR] = replace(actor, came_from=scope[CAME_FROM])
             _check_role(route, actor)
-            scope[ACTOR] = actor
         if scope["method"] not in SAFE_METHODS and "authorization" not in Headers(scope=scope):
             self._check_origin(scope)
         upload = route is not None and route.upload
         limit = self.limits.upload if upload else self.limits.small
 
         async def too_large() -> None:
+            answer.code = TOO_LARGE.code
             await drain(scope, receive, self.limits.drained if upload else 0)
             await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
             answer.closed = True
@@ -213,7 +245,9 @@ class _Answer:
     request_id: str
     secure: bool
     status: int = 0
+    code: str = ""  # of a refusal in the middle of a body
     closed: bool = False
+    told: bool = False  # the trail knows
     started: float = field(default_factory=time.perf_counter)
 
     async def send(self, message: Message) -> None:

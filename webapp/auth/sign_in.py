@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from webapp.auth.doorway import Doorway, safe_next
-from webapp.auth.gate import ACTOR, REQUEST_ID
+from webapp.auth.gate import ACTOR, CAME_FROM, REQUEST_ID
 from webapp.auth.pages import page
 from webapp.services.actor import Actor
 from webapp.services.errors import ServiceError, SignInFailedError, TooManyAttemptsError
@@ -22,10 +22,12 @@ NEW_PASSWORD: Final = "You stay signed in here; everywhere else you sign in agai
 class Accounts(Protocol):
     """What these pages ask the accounts."""
 
-    def sign_in(self, name: str, password: str, *, request_id: str = "") -> SignedIn:
+    def sign_in(
+        self, name: str, password: str, *, request_id: str = "", came_from: str = ""
+    ) -> SignedIn:
         """Check a name and a password."""
 
-    def sign_out(self, token: str, *, request_id: str = "") -> None:
+    def sign_out(self, token: str, *, request_id: str = "", came_from: str = "") -> None:
         """End a session."""
 
     def change_password(self, actor: Actor, old: str, new: str) -> None:
@@ -57,9 +59,7 @@ class _Pages:
         name, next_path = form.get("name", ""), safe_next(form.get("next"))
         try:
             signed_in = await run_sync(
-                lambda: self._accounts.sign_in(
-                    name, form.get("password", ""), request_id=request.scope[REQUEST_ID]
-                )
+                lambda: self._accounts.sign_in(name, form.get("password", ""), **_about(request))
             )
         except TooManyAttemptsError as refusal:
             return _sign_in_page(name, next_path, str(refusal), status=429)
@@ -109,9 +109,11 @@ class _Pages:
     async def _end(self, request: Request) -> None:
         """End the session the request came with: a new sign-in never keeps an old one alive."""
         if token := request.cookies.get(self._doorway.cookie_name(request.scope)):
-            await run_sync(
-                lambda: self._accounts.sign_out(token, request_id=request.scope[REQUEST_ID])
-            )
+            await run_sync(lambda: self._accounts.sign_out(token, **_about(request)))
+
+
+def _about(request: Request) -> dict[str, str]:
+    return {"request_id": request.scope[REQUEST_ID], "came_from": request.scope[CAME_FROM]}
 
 
 async def _form(request: Request) -> dict[str, str]:

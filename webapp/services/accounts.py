@@ -45,8 +45,9 @@ from webapp.services.errors import (
 from webapp.services.passwords import Passwords, Throttle, check_chosen, one_time_password
 from webapp.services.policy import ACTIONS, Action, at_most, may
 from webapp.services.present import person_view, token_view
+from webapp.services.trail import Attempt, Trail
 from webapp.services.views import AddedPerson, NewToken, PersonView, SignedIn, TokenView
-from webapp.services.work import Work, record, use_case
+from webapp.services.work import Work, record, refusals_recorded, use_case
 
 TOKEN_PREFIX: Final = "ovr_"  # noqa: S105 - lets a leaked token be recognised; not a secret
 MAX_TOKEN_DAYS: Final = 365
@@ -62,6 +63,7 @@ class Accounts:
     store: Store
     now: Callable[[], datetime]
     passwords: Passwords
+    trail: Trail
     throttle: Throttle = field(default_factory=Throttle)
     session_idle: timedelta = timedelta(minutes=15)
     session_length: timedelta = timedelta(hours=12)
@@ -76,14 +78,17 @@ class Accounts:
         Raises:
             InvalidRequestError: the name or the password cannot be used.
         """
-        name = _account_name(name)
-        with self.store.read() as session:
-            if (existing := first_admin(session)) is not None:
-                return AddedPerson(person_view(existing), None)
-        person, secret = self._new_person(name, Role.ADMIN, password)
-        operator = Actor(person.id, name, Role.ADMIN, "cli")
+        with refusals_recorded(self, None, Action.ENSURE_FIRST_ACCOUNT):
+            name = _account_name(name)
+            with self.store.read() as session:
+                existing = first_admin(session)
+            if existing is None:
+                person, secret = self._new_person(name, Role.ADMIN, password)
+            else:
+                person, secret = existing, None
+        operator = Actor(person.id, person.name, Role.ADMIN, "cli")
         with use_case(self, operator, Action.ENSURE_FIRST_ACCOUNT, ("person", person.id)) as work:
-            if (existing := first_admin(work.session)) is not None:  # another process was faster
+            if (existing := first_admin(work.session)) is not None:  # perhaps since a moment ago
                 work.actor, work.about = _operator(existing), ("person", existing.id)
                 return AddedPerson(person_view(existing), None)
             work.session.add(person)
@@ -101,7 +106,9 @@ class Accounts:
             raise NotSignedInError
         return _operator(person, request_id)
 
-    def sign_in(self, name: str, password: str, *, request_id: str = "") -> SignedIn:
+    def sign_in(
+        self, name: str, password: str, *, request_id: str = "", came_from: str = ""
+    ) -> SignedIn:
         """Start a session on the server; an unknown name takes as long as a wrong password.
 
         Raises:
@@ -121,10 +128,15 @@ class Accounts:
                 raise SignInFailedError
         except (SignInFailedError, TooManyAttemptsError) as refusal:
             about = ("person", "" if person is None else person.id)
-            record(self, None, Action.SIGN_IN, about, refusal.code, request_id=request_id)
+            self.trail.note(
+                None, Attempt(refusal.code, request_id, came_from, about, Action.SIGN_IN)
+            )
             raise
         self.throttle.succeeded(throttle_key)
-        return self._start_session(person, password, request_id)
+        actor = Actor(
+            person.id, person.name, person.role, "session", request_id, came_from=came_from
+        )
+        return self._start_session(person, password, actor)
 
     def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
         """Return whom a cookie's value stands for now, or None once it stands for nobody."""
@@ -168,14 +180,16 @@ class Accounts:
             person.id, person.name, at_most(api_token.role, person.role), "token", request_id
         )
 
-    def sign_out(self, token: str, *, request_id: str = "") -> None:
+    def sign_out(self, token: str, *, request_id: str = "", came_from: str = "") -> None:
         """End the session; one that has ended, or never was, is no error."""
         with self.store.read() as session:
             found = session_with_person(session, _sha256(token))
         if found is None or found[0].ended_at is not None:
             return
         sign_in, person = found
-        actor = Actor(person.id, person.name, person.role, "session", request_id)
+        actor = Actor(
+            person.id, person.name, person.role, "session", request_id, came_from=came_from
+        )
         with use_case(self, actor, Action.SIGN_OUT, ("session", sign_in.id)) as work:
             end_session(work.session, sign_in.id, work.at)
 
@@ -311,11 +325,10 @@ class Accounts:
         }
         return Person.model_validate(fields), one_time
 
-    def _start_session(self, person: Person, password: str, request_id: str) -> SignedIn:
+    def _start_session(self, person: Person, password: str, actor: Actor) -> SignedIn:
         token = secrets.token_urlsafe(32)
         outdated = self.passwords.is_outdated(person.password_hash or "")
         renewed = self.passwords.hash(password) if outdated else None
-        actor = Actor(person.id, person.name, person.role, "session", request_id)
         with use_case(self, actor, Action.SIGN_IN, ("person", person.id)) as work:
             expires_at = work.at + self.session_length
             fields = {

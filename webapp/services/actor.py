@@ -22,3 +22,4 @@ class Actor:
     request_id: str = ""
     must_change_password: bool = False
     session_id: UUID | None = None
+    came_from: str = ""  # the network of the request, coarser than an address

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from inference.errors import WorkerUnavailableError
 from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
+from storage.audit_heads import Heads
 from storage.blobs import BlobStore
 from storage.clock import utc_now
 from storage.engine import Store
@@ -22,6 +23,7 @@ from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing
 from webapp.services.serving import Serving, WorkerPort
 from webapp.services.studies import Studies
+from webapp.services.trail import Trail
 from webapp.services.worklist import Worklist
 from webapp.settings import WebSettings
 
@@ -71,6 +73,7 @@ class Services:
     reviewing: Reviewing
     exporting: Exporting
     serving: Serving
+    trail: Trail
 
     def close(self) -> None:
         """Close the database and end the decoding children; for those who asked no model."""
@@ -107,6 +110,7 @@ def build_services(
     blobs = BlobStore(settings.blob_dir, keys)
     store = Store.open(settings.database)
     answering = worker or NoWorker()
+    trail = Trail(store, now, Heads(settings.audit_heads_file, keys.audit_heads))
     sandbox = Sandbox()
     return Services(
         store=store,
@@ -116,6 +120,7 @@ def build_services(
             store,
             now,
             passwords or Passwords(),
+            trail,
             session_idle=timedelta(minutes=settings.session_idle_minutes),
             session_length=timedelta(hours=settings.session_hours),
         ),
@@ -128,4 +133,5 @@ def build_services(
         reviewing=Reviewing(store, now),
         exporting=Exporting(store, blobs, keys, now),
         serving=Serving(store, blobs, worker=answering, now=now),
+        trail=trail,
     )

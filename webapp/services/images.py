@@ -6,6 +6,7 @@ not one a frame. The right to see is asked for every frame all the same.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,7 +27,7 @@ from webapp.services.pictures import checked_window, frame_bytes, instance_of, p
 from webapp.services.policy import Action
 from webapp.services.present import geometry_view
 from webapp.services.views import GeometryView
-from webapp.services.work import authorised, use_case
+from webapp.services.work import REFUSALS, authorised, use_case
 
 ONE_LOOK: Final = timedelta(minutes=5)
 REMEMBERED_LOOKS: Final = 10_000
@@ -113,7 +114,7 @@ class Images:
     def _look(self, actor: Actor | None, image_id: UUID, frame: int) -> tuple[Image, Instance]:
         at = self.now()
         if actor is not None and self.looks.is_going_on(actor.id, image_id, at):
-            with self.store.read() as session:
+            with suppress(*REFUSALS), self.store.read() as session:  # a refusal goes on below
                 image = _image(session, authorised(actor, Action.OPEN_IMAGE), image_id)
                 return image, instance_of(session, image_id, frame)
         with use_case(self, actor, Action.OPEN_IMAGE, ("image", image_id)) as work:

@@ -52,6 +52,14 @@ class Action(StrEnum):
     ADD_PERSON = "person.added"
     LIST_PEOPLE = "people.listed"
     DISABLE_PERSON = "person.disabled"
+    REQUEST = "request.refused"
+    START = "application.started"
+    STOP = "application.stopped"
+    KEEP_HEAD = "audit.head_kept"
+    OPEN_AUDIT = "audit.opened"
+    EXPORT_AUDIT = "audit.exported"
+    VERIFY_AUDIT = "audit.verified"
+    STAY = "session.kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,14 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.ADD_PERSON: Rule(ADMINS, "add people", "who comes in is decided by one role"),
     Action.LIST_PEOPLE: Rule(ADMINS, "list people", "names are nobody else's business"),
     Action.DISABLE_PERSON: Rule(ADMINS, "disable people", "who stays out, likewise"),
+    Action.REQUEST: Rule(TRAINEES_UP, "do this", "nobody does it; it names what the gate refused"),
+    Action.START: Rule(ADMINS, "start Overread", "the operator"),
+    Action.STOP: Rule(ADMINS, "stop Overread", "the operator"),
+    Action.KEEP_HEAD: Rule(ADMINS, "keep the trail's head", "the operator"),
+    Action.OPEN_AUDIT: Rule(ADMINS, "open the audit trail", "it tells of everybody"),
+    Action.EXPORT_AUDIT: Rule(ADMINS, "export the audit trail", "it tells of everybody"),
+    Action.VERIFY_AUDIT: Rule(ADMINS, "verify the audit trail", "the operator"),
+    Action.STAY: Rule(TRAINEES_UP, "stay signed in", "one's own session"),
 }
 
 OWN_READ_FIRST: Final = frozenset({Protocol.READER_FIRST, Protocol.TEACHING})

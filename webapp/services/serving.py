@@ -19,7 +19,7 @@ from storage.errors import StorageError
 from webapp.services.actor import Actor
 from webapp.services.policy import Action
 from webapp.services.views import ReadyView, ServedModelView
-from webapp.services.work import authorised
+from webapp.services.work import authorised, refusals_recorded
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ class Serving:
         Raises:
             WorkerUnavailableError: no model server answers.
         """
-        authorised(actor, Action.LIST_MODELS)
+        with refusals_recorded(self, actor, Action.LIST_MODELS):
+            authorised(actor, Action.LIST_MODELS)
         _on_the_loop(self._list_models)
         return [
             ServedModelView(

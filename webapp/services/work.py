@@ -2,10 +2,14 @@
 
 A refusal undoes the transaction and leaves its own event, so the trail also tells what was
 tried. When the database itself cannot be written, there is no event either.
+
+`Told` lets the gate know whether anything behind it left an event for its request, so that a
+refusal which no use case saw, such as an unreadable body, gets one from the gate.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -32,6 +36,16 @@ from webapp.services.policy import ACTIONS, Action, may
 REFUSALS: Final = (StorageError, InferenceError, ServiceError)
 
 Thing = tuple[str, UUID | str]  # its kind and its id, never a name
+
+
+@dataclass(slots=True)
+class Told:
+    """How many events came of one request."""
+
+    events: int = 0
+
+
+TOLD: Final[ContextVar[Told | None]] = ContextVar("told", default=None)
 
 
 class Service(Protocol):
@@ -109,13 +123,26 @@ def record(
     outcome: Outcome = Outcome.REFUSED,
     *,
     request_id: str = "",
+    came_from: str = "",
 ) -> None:
     """Write an event in its own transaction, if the database can be written at all.
 
-    `request_id` is for attempts without an actor, who would bring it along.
+    `request_id` and `came_from` are for attempts without an actor, who would bring them along.
     """
     with suppress(StorageError), service.store.write() as session:
-        _append(session, actor, action, about, outcome, code, service.now(), request_id)
+        _append(session, actor, action, about, outcome, code, service.now(), request_id, came_from)
+
+
+@contextmanager
+def refusals_recorded(
+    service: Service, actor: Actor | None, action: Action, about: Thing = ("", "")
+) -> Iterator[None]:
+    """Record a refusal of what is checked before a use case opens its transaction."""
+    try:
+        yield
+    except REFUSALS as refusal:
+        record(service, actor, action, about, refusal.code)
+        raise
 
 
 def _append(
@@ -127,7 +154,10 @@ def _append(
     code: str,
     at: datetime,
     request_id: str = "",
+    came_from: str = "",
 ) -> None:
+    if (told := TOLD.get()) is not None:
+        told.events += 1
     kind, thing_id = about
     append_event(
         session,
@@ -139,11 +169,14 @@ def _append(
         outcome=outcome,
         code=code,
         request_id=request_id if actor is None else actor.request_id,
+        via="" if actor is None else actor.via,
+        came_from=came_from if actor is None else actor.came_from,
         at=at,
-        app_version=_app_version(),
+        app_version=app_version(),
     )
 
 
 @cache
-def _app_version() -> str:
+def app_version() -> str:
+    """Return this release's number."""
     return version("overread")

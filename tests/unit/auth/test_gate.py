@@ -14,12 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from storage.vocabulary import Role
 from webapp.auth.bodies import Limits
-from webapp.auth.doorway import Doorway
+from webapp.auth.doorway import Doorway, network_of
 from webapp.auth.gate import ACTOR, Gate
 from webapp.auth.page_routes import page_routes
 from webapp.auth.routes import ANYONE, API, NOBODY, Route, RouteTable, Surface
 from webapp.services.actor import Actor
 from webapp.services.policy import ADMINS, TRAINEES_UP
+from webapp.services.trail import Attempt
 
 HERE = "http://127.0.0.1:7860"
 ANNA = Actor(UUID(int=1), "anna", Role.ADMIN, "session")
@@ -51,6 +52,24 @@ class Doorkeeper:
         return SESSIONS.get(token.removeprefix("token-"))
 
 
+class NotedTrail:
+    """Keeps what the gate told; `room` is how many more get an event of their own."""
+
+    def __init__(self, room: int = 1_000) -> None:
+        self.told: list[tuple[str | None, str, str]] = []
+        self.room = room
+
+    def is_single(self, _actor: Actor | None, came_from: str) -> bool:
+        assert came_from == "127.0.0.0/24"
+        self.room -= 1
+        return self.room >= 0
+
+    def refused(self, actor: Actor | None, attempt: Attempt) -> None:
+        assert attempt.request_id
+        assert attempt.came_from == "127.0.0.0/24"
+        self.told.append((actor.name if actor else None, attempt.code, str(attempt.about[1])))
+
+
 async def _anything(request: Request) -> Response:
     """Answer whatever comes, saying who the gate found and how much arrived."""
     if request.url.path == "/broken":
@@ -64,10 +83,15 @@ async def _anything(request: Request) -> Response:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+def trail() -> NotedTrail:
+    return NotedTrail()
+
+
+@pytest.fixture
+async def client(trail: NotedTrail) -> AsyncIterator[httpx.AsyncClient]:
     methods = ["GET", "POST", "PUT", "DELETE"]
     app = Starlette(routes=[StarletteRoute("/{path:path}", _anything, methods=methods)])
-    gate = Gate(app, TABLE, Doorkeeper(), Doorway(), Limits(small=10_000, upload=100_000))
+    gate = Gate(app, TABLE, Doorkeeper(), Doorway(), trail, Limits(small=10_000, upload=100_000))
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
         yield client
@@ -197,7 +221,7 @@ async def test_every_answer_carries_the_headers(client: httpx.AsyncClient) -> No
 
 
 async def test_https_is_insisted_on_once_it_was_there() -> None:
-    gate = Gate(_never, TABLE, Doorkeeper(), Doorway("https://reads.example"))
+    gate = Gate(_never, TABLE, Doorkeeper(), Doorway("https://reads.example"), NotedTrail())
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://reads.example") as client:
         cookie = {"cookie": "overread=tom-1"}
@@ -252,7 +276,7 @@ async def test_websockets_are_closed() -> None:
     async def send(message: object) -> None:
         sent.append(message)
 
-    gate = Gate(_never, TABLE, Doorkeeper(), Doorway())
+    gate = Gate(_never, TABLE, Doorkeeper(), Doorway(), NotedTrail())
     await gate({"type": "websocket", "path": "/", "headers": []}, receive, send)
 
     assert sent == [{"type": "websocket.close", "code": 1008}]
@@ -262,3 +286,57 @@ def test_the_surfaces_differ_in_what_they_may_load() -> None:
     kinds = {route.surface for route in TABLE.routes}
 
     assert kinds == {Surface.API, Surface.PAGE, Surface.ASSET}
+
+
+async def test_every_refusal_is_told_once_and_by_template(
+    client: httpx.AsyncClient, trail: NotedTrail
+) -> None:
+    await client.get(f"{API}/cases")
+    await client.get(f"{API}/exports", headers=_as("tom"))
+    await client.get("/a-name-in-a-path", headers=_as("tom"))
+    await client.post(f"{API}/cases", headers={"origin": "http://evil.example", **_as("tom")})
+    await client.post(f"{API}/cases", content=b"x" * 10_001, headers=_as("anna"))
+    await client.get("/broken", headers=_as("anna"))
+    await client.get(f"{API}/cases", headers=_as("tom"))
+
+    assert trail.told == [
+        (None, "not_signed_in", f"{API}/cases"),
+        ("tom", "not_allowed", f"{API}/exports"),
+        ("tom", "not_found", ""),
+        ("tom", "foreign_origin", f"{API}/cases"),
+        ("anna", "too_large", f"{API}/cases"),
+        ("anna", "http_500", "/broken"),
+    ]
+
+
+async def test_a_refusal_in_the_middle_of_a_body_is_told_once(
+    client: httpx.AsyncClient, trail: NotedTrail
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 1_000
+
+    await client.post(f"{API}/cases", content=pieces(), headers=_as("tom"))
+
+    assert trail.told == [("tom", "too_large", f"{API}/cases")]
+
+
+async def test_a_flood_is_left_to_be_counted(client: httpx.AsyncClient, trail: NotedTrail) -> None:
+    trail.room = 2
+    for _ in range(5):
+        assert (await client.get(f"{API}/cases")).status_code == 401
+
+    assert len(trail.told) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        pytest.param("192.0.2.77", "192.0.2.0/24", id="IPv4"),
+        pytest.param("2001:db8:1:2::3", "2001:db8:1::/48", id="IPv6"),
+        pytest.param("a name", "", id="none"),
+    ],
+)
+def test_a_network_does_not_single_out_a_machine(address: str, network: str) -> None:
+    assert network_of({"type": "http", "client": (address, 4711)}) == network
+    assert network_of({"type": "http", "client": None}) == ""

@@ -29,7 +29,7 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 def accounts(world: World, passwords: Passwords) -> Accounts:
-    return Accounts(world.store, world.clock, passwords)
+    return Accounts(world.store, world.clock, passwords, world.trail())
 
 
 def test_first_account_is_an_admin_with_a_one_time_password(accounts: Accounts) -> None:

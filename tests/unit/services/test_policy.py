@@ -51,7 +51,16 @@ PUBLISHED: dict[Action, set[Role]] = {
     Action.ADD_MEMBER: {A},
     Action.MANAGE_OTHERS_TOKENS: {A},
     Action.ENSURE_FIRST_ACCOUNT: {A},
+    Action.OPEN_AUDIT: {A},
+    Action.EXPORT_AUDIT: {A},
+    Action.VERIFY_AUDIT: {A},
+    # events without a use case behind them
+    Action.REQUEST: EVERYBODY,
+    Action.START: {A},
+    Action.STOP: {A},
+    Action.KEEP_HEAD: {A},
     # one's own account
+    Action.STAY: EVERYBODY,
     Action.SIGN_IN: EVERYBODY,
     Action.SIGN_OUT: EVERYBODY,
     Action.CHANGE_OWN_PASSWORD: EVERYBODY,

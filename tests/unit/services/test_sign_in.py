@@ -30,7 +30,7 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 def accounts(world: World, passwords: Passwords) -> Accounts:
-    return Accounts(world.store, world.clock, passwords)
+    return Accounts(world.store, world.clock, passwords, world.trail())
 
 
 @pytest.fixture
@@ -200,7 +200,9 @@ def test_session_and_token_are_not_interchangeable(accounts: Accounts, ada: Acto
 @pytest.mark.usefixtures("ada")
 def test_hash_made_with_older_parameters_is_renewed(world: World) -> None:
     before = {person.name: person.password_hash for person in world.rows(Person)}["ada"]
-    stronger = Accounts(world.store, world.clock, Passwords(time_cost=2, memory_kib=8))
+    stronger = Accounts(
+        world.store, world.clock, Passwords(time_cost=2, memory_kib=8), world.trail()
+    )
     assert stronger.sign_in("ada", PASSWORD)
     after = {person.name: person.password_hash for person in world.rows(Person)}["ada"]
     assert after != before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage.audit import verify
+from storage.audit_check import check_chain
 from storage.errors import StaleRevisionError, StorageFullError
 from storage.tables import Collection, Review
 from storage.vocabulary import Protocol, Role
@@ -55,7 +55,7 @@ def test_event_tells_who_when_and_in_which_request(world: World) -> None:
     assert (event.actor_id, event.role, event.at) == (reader.id, "reader", world.clock())
     assert (event.request_id, event.app_version) == ("request-1", version("overread"))
     with world.store.read() as session:
-        assert verify(session) is None
+        assert check_chain(session, {}).broken is None
 
 
 def test_full_disk_is_said_to_be_so_and_what_was_saved_stays(world: World) -> None:

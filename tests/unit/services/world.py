@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlmodel import SQLModel, col, select
 
+from storage.audit_heads import Heads
 from storage.blobs import BlobStore
 from storage.engine import Store
 from storage.tables import (
@@ -26,6 +27,7 @@ from storage.tables import (
 )
 from storage.vocabulary import CaseState, FinishReason, Outcome, Protocol, Role
 from webapp.services.actor import Actor
+from webapp.services.trail import Trail
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DRAFT_TEXT = "The heart is enlarged. There is a right effusion."
@@ -90,6 +92,7 @@ class World:
         *,
         state: CaseState = CaseState.ADMITTED,
         frames: Sequence[bytes] = (bytes(range(64)),),
+        dicom: bytes = b"DICOM",
     ) -> Case:
         """Make a case of one 8x8 uint8 image; each frame is 64 bytes."""
         number = next(self.numbers)
@@ -129,7 +132,7 @@ class World:
                 "frames": len(frames),
                 "sop_instance_uid": f"2.25.9{number}",
                 "position": [1.0, 2.0, 3.0],
-                "dicom_blob": self.blobs.put(b"DICOM"),
+                "dicom_blob": self.blobs.put(dicom),
                 "pixel_blob": self.blobs.put(pixels),
             }
         )
@@ -177,6 +180,9 @@ class World:
         self.add(message)
         self.add(draft)
         return draft
+
+    def trail(self) -> Trail:
+        return Trail(self.store, self.clock, Heads(self.blobs.root.parent / "heads", b"h" * 32))
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return (action, outcome, code) of every audit event, oldest first."""

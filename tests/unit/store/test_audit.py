@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlmodel import Session, select
 
 from storage import audit
+from storage.audit_check import Break, Fault, check_chain
 from storage.engine import Store
 from storage.tables import AuditEvent
 from storage.vocabulary import Outcome
@@ -37,9 +38,9 @@ def _chain(store: Store, length: int) -> None:
             _append(session, f"action.{number}")
 
 
-def _broken_at(store: Store) -> int | None:
+def _broken(store: Store, heads: dict[int, str] | None = None) -> Break | None:
     with store.read() as session:
-        return audit.verify(session)
+        return check_chain(session, heads or {}).broken
 
 
 def _tamper(store: Store, statement: str) -> None:
@@ -77,27 +78,52 @@ def test_the_hash_is_sha256_over_canonical_json(store: Store) -> None:
 
 
 def test_an_untouched_chain_verifies(store: Store) -> None:
-    assert _broken_at(store) is None
+    assert _broken(store) is None
     _chain(store, 5)
-    assert _broken_at(store) is None
+    with store.read() as session:
+        checked = check_chain(session, {})
+    assert (checked.events, checked.broken) == (5, None)
+    assert _broken(store, {5: checked.head}) is None
+
+
+def test_events_from_before_a_column_keep_their_hash(store: Store) -> None:
+    """What a release without `via`, `came_from` and `count` wrote stays good."""
+    assert {"via", "came_from", "count"} == set(audit.LATER)
+    with store.write() as session:
+        plain = _append(session, "review.submitted")
+        from_somewhere = audit.append_event(
+            session,
+            actor_id=None,
+            role=None,
+            action="request.refused",
+            outcome=Outcome.REFUSED,
+            came_from="192.0.2.0/24",
+            count=3,
+            at=AT,
+            app_version="0.1",
+        )
+    fields = {name: getattr(plain, name) for name in audit.COLUMNS if name != "hash"}
+    assert audit.hash_of({k: v for k, v in fields.items() if k not in audit.LATER}) == plain.hash
+    fields = {name: getattr(from_somewhere, name) for name in audit.COLUMNS if name != "hash"}
+    assert audit.hash_of({**fields, "count": 2}) != from_somewhere.hash
 
 
 def test_a_changed_event_is_found(store: Store) -> None:
     _chain(store, 5)
     _tamper(store, "UPDATE audit_event SET action = 'other' WHERE seq = 3")
-    assert _broken_at(store) == 3
+    assert _broken(store) == Break(3, Fault.EDITED)
 
 
 def test_a_removed_event_is_found(store: Store) -> None:
     _chain(store, 5)
     _tamper(store, "DELETE FROM audit_event WHERE seq = 2")
-    assert _broken_at(store) == 3
+    assert _broken(store) == Break(2, Fault.MISSING)
 
 
 def test_an_event_dated_back_is_found(store: Store) -> None:
     _chain(store, 2)
     _tamper(store, "UPDATE audit_event SET at = '2020-01-01 00:00:00' WHERE seq = 1")
-    assert _broken_at(store) == 1
+    assert _broken(store) == Break(1, Fault.EDITED)
 
 
 def test_events_of_a_write_that_failed_leave_no_gap(store: Store) -> None:
@@ -109,7 +135,7 @@ def test_events_of_a_write_that_failed_leave_no_gap(store: Store) -> None:
     except ZeroDivisionError:
         pass
     _chain(store, 1)
-    assert _broken_at(store) is None
+    assert _broken(store) is None
 
 
 def test_writers_at_the_same_time_make_one_chain(store: Store) -> None:
@@ -125,4 +151,4 @@ def test_writers_at_the_same_time_make_one_chain(store: Store) -> None:
         thread.join()
     with store.read() as session:
         assert sorted(session.exec(select(AuditEvent.seq))) == list(range(1, 41))
-    assert _broken_at(store) is None
+    assert _broken(store) is None

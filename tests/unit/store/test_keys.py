@@ -24,8 +24,9 @@ def test_the_file_is_private_and_nothing_is_left_beside_it(tmp_path: Path) -> No
 
 def test_each_purpose_has_a_key_of_its_own(tmp_path: Path) -> None:
     keys = Keys.create(tmp_path / "key")
-    assert len({keys.blob_kek, keys.blob_address, keys.pseudonym}) == 3
-    assert {len(keys.blob_kek), len(keys.blob_address), len(keys.pseudonym)} == {32}
+    every = {keys.blob_kek, keys.blob_address, keys.pseudonym, keys.audit_heads}
+    assert len(every) == 4
+    assert {len(key) for key in every} == {32}
 
 
 def test_two_installations_share_no_key(tmp_path: Path) -> None:
