@@ -71,6 +71,13 @@ class LoadedModel(ABC):
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of generated ids, special tokens skipped, stripped as the original."""
 
+    def token_bytes(self) -> list[bytes | None]:
+        """Return what each id writes in the middle of a text, None where that is nothing.
+
+        An empty list where that cannot be told: answers cannot be held to a JSON schema then.
+        """
+        return []
+
     @abstractmethod
     def pixel_values(self, image: Image.Image) -> torch.Tensor:
         """Prepare one image: float32 [3, H, W]."""

@@ -108,6 +108,10 @@ class LlavaLoaded(LoadedModel):
         text = self.tokenizer.decode(token_ids)
         return text.strip() if self._strip else text
 
+    def token_bytes(self) -> list[bytes | None]:
+        """Return what each id writes in the middle of a text."""
+        return self.tokenizer.token_bytes()
+
     def pixel_values(self, image: Image.Image) -> torch.Tensor:
         """Prepare one image: float32 [3, S, S]."""
         return self.preparation.tensor(image)

@@ -18,6 +18,7 @@ from inference.errors import ModelFolderRefusedError
 # A protobuf merges a repeated message field by field, and the last value wins: these bytes, put
 # behind a sentencepiece model, set normalizer_spec.add_dummy_prefix to false.
 NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
+SPACE_MARK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space
 
 
 class Tokenizer(Protocol):
@@ -32,6 +33,10 @@ class Tokenizer(Protocol):
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return text; special tokens are skipped."""
+        ...
+
+    def token_bytes(self) -> list[bytes | None]:
+        """Return what each id writes in the middle of a text, None where that is nothing."""
         ...
 
 
@@ -78,6 +83,19 @@ class SentencePieceTokenizer:
         """Return text; special tokens are skipped."""
         return str(self._pieces.decode([i for i in token_ids if i not in self._special_ids]))
 
+    def token_bytes(self) -> list[bytes | None]:
+        """Return what each id writes in the middle of a text, None where that is nothing."""
+        return [self._bytes_of(i) for i in range(self._pieces.get_piece_size())]
+
+    def _bytes_of(self, token_id: int) -> bytes | None:
+        pieces = self._pieces
+        if token_id in self._special_ids or pieces.is_control(token_id):
+            return None
+        text = pieces.id_to_piece(token_id)
+        if pieces.is_byte(token_id):  # <0x0A>
+            return bytes([int(text[3:5], 16)])
+        return str(text).replace(SPACE_MARK, " ").encode()
+
 
 class BytePairTokenizer:
     """Byte-level BPE held in a `tokenizer.json`: Qwen's, and `overread-demo`'s."""
@@ -109,6 +127,33 @@ class BytePairTokenizer:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return text; special tokens are skipped."""
         return str(self._inner.decode(list(token_ids), skip_special_tokens=True))
+
+    def token_bytes(self) -> list[bytes | None]:
+        """Return what each id writes in the middle of a text, None where that is nothing.
+
+        Nothing at all if the tokens are not spelt in GPT-2's alphabet of bytes.
+        """
+        if not isinstance(self._inner.decoder, tokenizers.decoders.ByteLevel):
+            return []
+        found: list[bytes | None] = [None] * self._inner.get_vocab_size(with_added_tokens=True)
+        added = self._inner.get_added_tokens_decoder()
+        alphabet = byte_alphabet()
+        for text, token_id in self._inner.get_vocab(with_added_tokens=False).items():
+            if token_id not in added:
+                found[token_id] = bytes(alphabet[character] for character in text)
+        return found
+
+
+def byte_alphabet() -> dict[str, int]:
+    """Return the letter that stands for each byte in GPT-2's vocabulary, as letter to byte.
+
+    Bytes that print stand for themselves; the others are counted up from U+0100.
+    """
+    printing = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printing]
+    return {chr(byte): byte for byte in printing} | {
+        chr(256 + number): byte for number, byte in enumerate(others)
+    }
 
 
 def encode_around(prompt: str, marker: str, placeholder: int, tokenizer: Tokenizer) -> list[int]:

@@ -7,6 +7,7 @@ supported is refused rather than ignored.
 
 import base64
 import binascii
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -73,7 +74,18 @@ class _Message(_Shape):
 class _StructuredOutputs(_Shape):
     model_config = ConfigDict(extra="forbid")
 
-    choice: list[str] = Field(min_length=1)
+    choice: list[str] = Field(default=[], min_length=1)
+    schema_: dict[str, Any] | None = Field(default=None, alias="json")
+
+
+class _NamedSchema(_Shape):
+    name: str = ""
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class _ResponseFormat(_Shape):
+    type: Literal["text", "json_schema"]
+    json_schema: _NamedSchema | None = None
 
 
 class _Overread(_Shape):
@@ -93,12 +105,12 @@ class _Completion(_Shape):
     seed: int | None = None
     stop: str | list[str] | None = None
     structured_outputs: _StructuredOutputs | None = None
+    response_format: _ResponseFormat | None = None
     overread: _Overread | None = None
     n: Literal[1] | None = None
     # These would change the answer; only the values that change nothing are taken.
     tools: list[Any] | None = Field(default=None, max_length=0)
     logprobs: Literal[False] | None = None
-    response_format: dict[Literal["type"], Literal["text"]] | None = None
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None
 
@@ -175,9 +187,23 @@ def _ask(found: _Completion, shared: tuple[Turn, ...]) -> Ask:
         found.model,
         decoding,
         choices=tuple(found.structured_outputs.choice) if found.structured_outputs else (),
+        json_schema=_schema(found),
         stop=(found.stop,) if isinstance(found.stop, str) else tuple(found.stop or ()),
         explain_tokens=found.overread.explain_tokens if found.overread else 0,
     )
+
+
+def _schema(found: _Completion) -> str:
+    """Return the one schema of a request as text."""
+    outputs, wanted = found.structured_outputs, found.response_format
+    schemas = [outputs.schema_] if outputs and outputs.schema_ is not None else []
+    if wanted and wanted.type == "json_schema":
+        if wanted.json_schema is None:
+            raise RequestRefusedError("The request cannot be used: see response_format.")
+        schemas.append(wanted.json_schema.schema_)
+    if len(schemas) > 1:
+        raise RequestRefusedError("The request holds two schemas.")
+    return json.dumps(schemas[0]) if schemas else ""
 
 
 def _known(where: str) -> str:
@@ -219,7 +245,7 @@ def _decoded(text: str) -> bytes:
 
 
 _NAMES = frozenset(
-    name
+    field.alias or name
     for shape in (
         _Completion,
         _Message,
@@ -229,8 +255,10 @@ _NAMES = frozenset(
         _Volume,
         _VolumeData,
         _StructuredOutputs,
+        _NamedSchema,
+        _ResponseFormat,
         _Overread,
         _Battery,
     )
-    for name in shape.model_fields
+    for name, field in shape.model_fields.items()
 )

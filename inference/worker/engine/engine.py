@@ -27,6 +27,7 @@ from inference.worker.engine.config import EngineConfig
 from inference.worker.engine.detokenise import Detokeniser
 from inference.worker.engine.features import FeatureCache
 from inference.worker.engine.figures import Load, Outcome
+from inference.worker.engine.grammars import Grammars, sha256_of
 from inference.worker.engine.messages import Ended, Event, FinishReason, Piece, Sink, Started
 from inference.worker.engine.prepare import Album, Preparer, Prompt
 from inference.worker.engine.request import Request
@@ -69,6 +70,7 @@ class Engine:
         vocabulary = Vocabulary(
             encode=model.encode, decode=model.decode, size=_vocabulary_size(model)
         )
+        self._grammars = Grammars(model)
         self._preparer = Preparer(model, vocabulary, self.features)
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._on_lost = on_lost
@@ -195,11 +197,13 @@ class Engine:
             max_tokens=min(rule.max_tokens, room),
             stop=ask.stop,
             explain_tokens=min(ask.explain_tokens, room - prompt.longest_opening),
+            json_schema_sha256=sha256_of(ask.json_schema) if ask.json_schema else "",
         )
         detokeniser = Detokeniser(
             self._preparer.decode, stop=ask.stop, decode_open=self._preparer.decode_open
         )
-        request = Request(prompt, rule, adapter, sink, detokeniser)
+        path = self._grammars.begin(ask.json_schema) if ask.json_schema else None
+        request = Request(prompt, rule, adapter, sink, detokeniser, path)
         if not self._runner.slots.fits(1, request.reserve):
             raise RequestRefusedError("The conversation is too long for this worker's memory.")
         return request

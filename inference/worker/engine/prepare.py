@@ -87,6 +87,8 @@ def check(ask: Ask) -> None:
         )
     if ask.explain_tokens < 0 or (ask.explain_tokens and not ask.choices):
         raise RequestRefusedError("An explanation follows a choice: offer choices as well.")
+    if ask.json_schema and (ask.choices or ask.stop):
+        raise RequestRefusedError("A schema excludes choices and stop strings.")
 
 
 @dataclass(frozen=True, slots=True)

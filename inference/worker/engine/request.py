@@ -11,6 +11,7 @@ import torch
 from inference.errors import AnswerFailedError, InferenceError
 from inference.worker.engine.detokenise import Detokeniser
 from inference.worker.engine.figures import Outcome, Timing
+from inference.worker.engine.grammar import Path
 from inference.worker.engine.messages import Ended, FinishReason, Piece, Sink, Started
 from inference.worker.engine.prefix import Keys
 from inference.worker.engine.prepare import Prompt
@@ -28,6 +29,7 @@ class Request:
     adapter: str | None
     sink: Sink
     detokeniser: Detokeniser
+    path: Path | None = None  # in the grammar that the answer keeps to
     clock: Callable[[], float] = time.monotonic
     cancelled: bool = False  # set by any thread
     alone: bool = False  # a pass it shared has failed: it is tried by itself
@@ -72,6 +74,11 @@ class Request:
         if self.prompt.openings:
             return self.prompt.longest_opening + self.rule.explain_tokens
         return self.rule.max_tokens
+
+    @property
+    def finished(self) -> bool:
+        """Whether a stop string has come, or its grammar lets nothing follow."""
+        return self.detokeniser.stopped or (self.path is not None and self.path.complete)
 
     @property
     def at_limit(self) -> bool:

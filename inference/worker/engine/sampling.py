@@ -31,6 +31,7 @@ class Rule:
     seed: int
     stop: tuple[str, ...] = ()
     explain_tokens: int = 0
+    json_schema_sha256: str = ""
 
     @property
     def greedy(self) -> bool:

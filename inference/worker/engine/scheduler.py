@@ -177,6 +177,8 @@ class Scheduler:
         if request.forced:
             request.accept_forced()
             return
+        if request.path is not None:
+            logits = request.path.restrict(logits)
         top = logits.max(dim=-1)
         if not bool(torch.isfinite(top.values)):
             self._leave(slot, "error", error=AnswerFailedError())
@@ -185,10 +187,12 @@ class Scheduler:
         try:
             token_id = int(top.indices) if rule.greedy else draw(logits, rule, request.generator)
             request.accept(token_id)
+            if request.path is not None and token_id not in self._model.eos_token_ids:
+                request.path.advance(token_id)
         except Exception as error:  # noqa: BLE001  # no request may end the others
             self._leave(slot, "error", error=_as_failure(error))
             return
-        if token_id in self._model.eos_token_ids or request.detokeniser.stopped:
+        if token_id in self._model.eos_token_ids or request.finished:
             self._leave(slot, "stop")
         elif request.at_limit:
             self._leave(slot, "length")

@@ -101,6 +101,9 @@ class FakeModel(LoadedModel):
         )
         return data.decode(errors="replace").strip()
 
+    def token_bytes(self) -> list[bytes | None]:
+        return [None, None, *(bytes([byte]) for byte in range(256)), *PIECES]
+
     def pixel_values(self, image: Image.Image) -> torch.Tensor:
         small = np.asarray(image.convert("RGB").resize((SIDE, SIDE)), dtype=np.float32)
         return torch.from_numpy(small.transpose(2, 0, 1) / 255)

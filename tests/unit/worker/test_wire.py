@@ -63,6 +63,33 @@ def test_a_single_stop_string_need_not_be_a_list() -> None:
     assert parse_chat(_body(stop="END")).ask.stop == ("END",)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"structured_outputs": {"json": {"type": "null"}}}, id="as vLLM has it"),
+        pytest.param(
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "strict": True, "schema": {"type": "null"}},
+                }
+            },
+            id="as OpenAI has it",
+        ),
+    ],
+)
+def test_a_schema_is_read_in_both_spellings(fields: dict[str, Any]) -> None:
+    assert json.loads(parse_chat(_body(**fields)).ask.json_schema) == {"type": "null"}
+
+
+def test_what_our_client_sends_as_a_schema_is_understood() -> None:
+    ask = Ask((Turn("user", "x"),), json_schema='{"type": "null"}')
+    assert parse_chat(json.dumps(as_body(ask, None)).encode()).ask == ask
+    broken = Ask((Turn("user", "x"),), json_schema="{")
+    with pytest.raises(RequestRefusedError, match="response_format"):
+        parse_chat(json.dumps(as_body(broken, None)).encode())
+
+
 def test_the_newer_name_of_the_token_limit_is_read() -> None:
     assert parse_chat(_body(max_completion_tokens=9)).ask.decoding.max_tokens == 9
 
@@ -108,7 +135,14 @@ def test_only_a_user_shows_pictures() -> None:
         {"tools": [{}]},
         {"logprobs": True},
         {"response_format": {"type": "json_object"}},
-        {"structured_outputs": {"json": {}}},
+        {"structured_outputs": {"json": "{}"}},
+        {"structured_outputs": {"regex": "a"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": "no object"}}},
+        {
+            "structured_outputs": {"json": {}},
+            "response_format": {"type": "json_schema", "json_schema": {"schema": {}}},
+        },
         {"structured_outputs": {"choice": []}},
         {"frequency_penalty": 0.5},
         {"temperature": "warm"},
