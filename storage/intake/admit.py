@@ -18,6 +18,7 @@ from sqlmodel import Session, col, or_, select
 from storage.errors import StoreBusyError
 from storage.imaging.volume import Plane, order_planes
 from storage.intake.deidentify import Deidentified
+from storage.intake.faces import RECOGNISABLE, shows_a_face
 from storage.intake.facts import Facts
 from storage.tables import Case, Image, Instance
 from storage.vocabulary import CaseState
@@ -199,8 +200,10 @@ def _earlier_case(
 
 
 def _new_case(kept: Sequence[_Kept], collection_id: UUID, uploaded_by: UUID, at: datetime) -> Case:
-    """Return the row of a new case; one held image holds the study."""
+    """Return the row of a new case; one held image or a recognisable face holds the study."""
     held = sorted({code for each in kept for code in each.facts.held})
+    if any(shows_a_face([each.facts for each in stack]) for stack in _stacks(kept)):
+        held.append(RECOGNISABLE)
     first = kept[0].facts
     parts = [each.facts.body_part for each in kept if each.facts.body_part]
     return Case.model_validate(
@@ -227,12 +230,9 @@ def _content_key(kept: Sequence[_Kept]) -> str:
 
 
 def _add_images(session: Session, blobs: Blobs, case: Case, kept: Sequence[_Kept]) -> None:
-    """Group a study's objects into stacks and add their rows."""
-    stacks: dict[Hashable, list[_Kept]] = defaultdict(list)
-    for each in kept:
-        stacks[_stack_key(each.facts)].append(each)
+    """Add the rows of a study's stacks."""
     in_order = sorted(
-        stacks.values(),
+        _stacks(kept),
         key=lambda stack: min((e.facts.series_number, e.facts.instance_number) for e in stack),
     )
     for number, stack in enumerate(in_order):
@@ -249,6 +249,14 @@ def _add_images(session: Session, blobs: Blobs, case: Case, kept: Sequence[_Kept
             session.add(_instance(image, first_frame, each))
             first_frame += each.facts.frames
     session.flush()
+
+
+def _stacks(kept: Sequence[_Kept]) -> list[list[_Kept]]:
+    """Group a study's objects into stacks, in the order in which they came."""
+    stacks: dict[Hashable, list[_Kept]] = defaultdict(list)
+    for each in kept:
+        stacks[_stack_key(each.facts)].append(each)
+    return list(stacks.values())
 
 
 def _stack_key(facts: Facts) -> Hashable:

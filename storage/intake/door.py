@@ -25,6 +25,10 @@ from storage.vocabulary import CaseState
 HELD_SENTENCE: Final = (
     "Before anyone reads this image, a person must confirm that nothing in it names the patient."
 )
+FACE_SENTENCE: Final = (
+    "A face could be rebuilt from these thin slices of a head; before anyone reads them, a person "
+    "must decide whether they may be kept."
+)
 logger = logging.getLogger(__name__)
 
 

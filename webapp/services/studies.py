@@ -21,7 +21,8 @@ from storage.exports.sinks import folder_export
 from storage.intake.admit import Kept, addresses_of, admit_kept, keep, unneeded
 from storage.intake.attest import admit_held, refuse_held
 from storage.intake.deidentify import Deidentified
-from storage.intake.door import FileResult, receive
+from storage.intake.door import FACE_SENTENCE, HELD_SENTENCE, FileResult, receive
+from storage.intake.faces import RECOGNISABLE
 from storage.intake.mask import Box
 from storage.intake.sandbox import Sandbox
 from storage.keys import Keys
@@ -275,6 +276,7 @@ def _outcomes(
                 code, message = "", ""
             else:
                 code = code or case.held_because[0]
+                message = message or (FACE_SENTENCE if code == RECOGNISABLE else HELD_SENTENCE)
         yield FileOutcomeView(
             file=name if result.entry is None else f"{name} #{result.entry + 1}",
             outcome=outcome.value,

@@ -29,6 +29,7 @@ ALL_DONE: Final = "No case is waiting in this collection: you have read them all
 
 HELD: Final = {
     "pixels_unattested": "pixels of this kind of file can carry names, so a person has to look",
+    "recognisable_face": "a face could be rebuilt from these thin slices of a head",
     "burned_in_declared": "the file itself says that text is burned into the pixels",
 }
 HELD_HELP: Final = (
