@@ -51,6 +51,11 @@ class Message(SQLModel, table=True):
     text: str = Field(min_length=1)
     template_id: str = Field(max_length=64)
     choices: list[str] | None = Field(default=None, sa_type=JSON)
+    battery: dict[str, Any] | None = Field(
+        default=None,
+        sa_type=JSON,
+        description="id, version and sha256 of the list it came from, question and finding in it.",
+    )
     model: str | None = Field(default=None, description="As asked for; none: the server's default.")
     images: list[dict[str, Any]] = Field(
         sa_type=JSON, description="image_id, frame, window: what was on screen and is sent."

@@ -160,7 +160,7 @@ def test_a_battery_from_the_terminal(
     film = tmp_path / "film.dcm"
     film.write_bytes(to_bytes(study.files[0][1]))
     case_id = installed("ingest", str(film), "--collection", "Films").json["case_id"]
-    worker.script = "present"
+    worker.script = "indeterminate"
 
     told = installed("ask", case_id, "--battery", "chest-findings")
     printed = installed("ask", case_id, "--battery", "chest-findings", "--no-check", "--json")
@@ -174,7 +174,7 @@ def test_a_battery_from_the_terminal(
     assert "14 of 14 answered, 0 flagged." in told.out
     assert "draft – not for clinical use" in told.out
     assert (printed.json["finished"], printed.json["battery"]) == (14, "chest-findings")
-    assert {item["text"] for item in printed.json["items"]} == {"present"}
+    assert {item["text"] for item in printed.json["items"]} == {"indeterminate"}
     assert {item["consistency"]["reason"] for item in printed.json["items"]} == {"skipped"}
     assert (failed.code, failed.json["failed"]) == (1, 14)
     assert {item["error"]["code"] for item in failed.json["items"]} == {"request_refused"}

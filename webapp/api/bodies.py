@@ -73,6 +73,18 @@ class QuestionBody(Body):
     ] = True
 
 
+class BatteryBody(Body):
+    """A list of questions to the model."""
+
+    idempotency_key: Key
+    battery: Annotated[StrictStr, Field(description="Which list, such as chest-findings.")]
+    model: StrictStr | None = None
+    images: list[AskedImageBody] | None = None
+    check: Annotated[
+        StrictBool, Field(description="Ask closed questions the other way round as well.")
+    ] = True
+
+
 class MarkBody(Body):
     """What a review says of one sentence."""
 

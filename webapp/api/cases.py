@@ -8,11 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from webapp.api.asker import Asker
-from webapp.api.bodies import NextBody, OwnReadBody, ProgressBody, QuestionBody
+from webapp.api.bodies import BatteryBody, NextBody, OwnReadBody, ProgressBody, QuestionBody
 from webapp.api.event_stream import Events, EventStream
 from webapp.api.wire import told
 from webapp.services.bundle import Services
-from webapp.services.views import AskEvent, CaseRow, CaseView, OwnReadView, Page
+from webapp.services.views import AskEvent, BatteryEvent, CaseRow, CaseView, OwnReadView, Page
 
 
 def cases_router(services: Services) -> APIRouter:
@@ -87,10 +87,27 @@ def cases_router(services: Services) -> APIRouter:
         given = body.model_dump(exclude_none=True)
         return EventStream(_told(services.asking.ask(asker, case_id, **given)))
 
+    @router.post(
+        "/{case_id}/batteries",
+        status_code=200,
+        response_class=EventStream,
+        responses={
+            200: {
+                "content": {"text/event-stream": {}},
+                "description": "Events `result` and `error`, one a question as it finishes, then "
+                "`done` with counts; closing the stream stops the rest.",
+            }
+        },
+    )
+    async def ask_battery(case_id: UUID, body: BatteryBody, asker: Asker) -> EventStream:
+        """Ask the model a list of questions about a case."""
+        given = body.model_dump(exclude_none=True)
+        return EventStream(_told(services.batteries.ask(asker, case_id, **given)))
+
     return router
 
 
-async def _told(events: AsyncGenerator[AskEvent, None]) -> Events:
+async def _told(events: AsyncGenerator[AskEvent | BatteryEvent, None]) -> Events:
     async with aclosing(events):
         async for event in events:
             yield told(event)

@@ -62,6 +62,7 @@ API_ROUTES: Final = (
     Route("GET", f"{API}/cases/{{case_id}}", TRAINEES_UP, "opening a case"),
     Route("POST", f"{API}/cases/{{case_id}}/own-reads", TRAINEES_UP, "everybody reads"),
     Route("POST", f"{API}/cases/{{case_id}}/questions", TRAINEES_UP, "everybody asks"),
+    Route("POST", f"{API}/cases/{{case_id}}/batteries", TRAINEES_UP, "everybody asks"),
     Route("GET", f"{API}/cases/{{case_id}}/progress", TRAINEES_UP, "one's own half-written work"),
     Route("PUT", f"{API}/cases/{{case_id}}/progress", TRAINEES_UP, "one's own half-written work"),
     Route("GET", f"{API}/images/{{image_id}}", TRAINEES_UP, "looking at a case"),

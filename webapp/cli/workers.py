@@ -9,14 +9,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from inference.client import WorkerClient
-from inference.errors import WorkerUnavailableError
+from inference.errors import InferenceError, WorkerUnavailableError
 from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
 from webapp.cli.output import CommandError
 from webapp.cli.supervisor import Address, Supervisor, worker_program
@@ -43,6 +43,17 @@ class Supervised:
             if self.supervisor.reason:
                 raise WorkerUnavailableError(self.supervisor.reason) from error
             raise
+
+    async def battery(
+        self, asks: Sequence[Ask]
+    ) -> AsyncGenerator[tuple[int, Finished | InferenceError], None]:
+        """Ask it several; see `WorkerClient.battery`. What it died of is each one's error."""
+        async with aclosing(self.client.battery(asks)) as results:
+            async for index, result in results:
+                if isinstance(result, WorkerUnavailableError) and self.supervisor.reason:
+                    yield index, WorkerUnavailableError(self.supervisor.reason)
+                else:
+                    yield index, result
 
     async def models(self) -> list[ServedModel]:
         """List what it serves; see `WorkerClient.models`."""

@@ -44,6 +44,9 @@ class Answer:
         """Take in more of what the model says and return what may be shown of it now."""
         if self._first_token_s is None:
             self._first_token_s = time.monotonic() - self.started
+        return self._add(text)
+
+    def _add(self, text: str) -> list[TokenEvent | FlagEvent]:
         self.raw += text
         return self._events(self._filter.feed(text))
 
@@ -53,7 +56,7 @@ class Answer:
         """Close the answer and return what may be shown of the rest."""
         events: list[TokenEvent | FlagEvent] = []
         if finished is not None and finished.text.startswith(self.raw):
-            events += self.take(finished.text[len(self.raw) :])
+            events += self._add(finished.text[len(self.raw) :])
         self.finished, self.reason = finished, reason
         rest, _ = self._filter.finish()
         self._latency_s = time.monotonic() - self.started

@@ -1,11 +1,11 @@
 """All use cases of one installation, put together once and passed to whoever calls them."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from inference.errors import WorkerUnavailableError
+from inference.errors import InferenceError, WorkerUnavailableError
 from inference.protocol import Ask, Finished, ServedModel, Token, WorkerHealth
 from storage.audit_heads import Heads
 from storage.blobs import BlobStore
@@ -15,6 +15,7 @@ from storage.intake.sandbox import Sandbox
 from storage.keys import Keys
 from webapp.services.accounts import Accounts
 from webapp.services.asking import Asking
+from webapp.services.batteries import Batteries
 from webapp.services.collections import Collections
 from webapp.services.exporting import Exporting
 from webapp.services.images import Images
@@ -44,6 +45,14 @@ class NoWorker:
             raise refusal
         yield Token("")
 
+    async def battery(
+        self, _asks: Sequence[Ask]
+    ) -> AsyncGenerator[tuple[int, Finished | InferenceError], None]:
+        """Refuse."""
+        for refusal in (WorkerUnavailableError(),):
+            raise refusal
+        yield 0, WorkerUnavailableError()
+
     async def models(self) -> list[ServedModel]:
         """Refuse."""
         raise WorkerUnavailableError
@@ -70,6 +79,7 @@ class Services:
     images: Images
     reading: Reading
     asking: Asking
+    batteries: Batteries
     reviewing: Reviewing
     exporting: Exporting
     serving: Serving
@@ -130,6 +140,7 @@ def build_services(
         images=Images(store, blobs, now),
         reading=Reading(store, now),
         asking=Asking(store, blobs, worker=answering, now=now),
+        batteries=Batteries(store, blobs, worker=answering, now=now),
         reviewing=Reviewing(store, now),
         exporting=Exporting(store, blobs, keys, now),
         serving=Serving(store, blobs, worker=answering, now=now),

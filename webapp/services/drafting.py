@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from inference.prompts import render, template
+from inference.prompts.battery import Battery, BatteryQuestion
 from inference.protocol import Ask, Decoding, ServedModel
 from inference.safety import screen
 from storage.blobs import BlobStore
@@ -19,15 +20,22 @@ from storage.cases import images_of, instances_of
 from storage.engine import Store
 from storage.errors import IdempotencyConflictError, StorageError
 from storage.reading import conversation, draft_of_message, message_by_key
-from storage.tables import Draft, Image, Instance, Message
+from storage.tables import Case, Draft, Image, Instance, Message
 from webapp.services import inputs
 from webapp.services.access import readable_case, require_own_read
 from webapp.services.actor import Actor
 from webapp.services.answers import Answer
 from webapp.services.consistency import OtherWay, other_way
+from webapp.services.errors import InvalidRequestError
 from webapp.services.policy import Action
 from webapp.services.present import draft_view
-from webapp.services.questions import as_stored, checked_question, history_of, pictures_of
+from webapp.services.questions import (
+    Sent,
+    as_stored,
+    checked_question,
+    history_of,
+    pictures_of,
+)
 from webapp.services.serving import WorkerPort
 from webapp.services.views import DraftView
 from webapp.services.work import Work, use_case
@@ -57,6 +65,35 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Which list a question comes from, and which one of it it is."""
+
+    battery: Battery
+    question: BatteryQuestion
+
+    def as_stored(self) -> dict[str, Any]:
+        """Return it as the question keeps it."""
+        return {
+            "id": self.battery.id,
+            "version": self.battery.version,
+            "sha256": self.battery.sha256,
+            "question": self.question.id,
+            "finding": self.question.finding,
+        }
+
+    def check(self, case: Case) -> None:
+        """Refuse a case that the battery is not about.
+
+        Raises:
+            InvalidRequestError: it says of itself that it shows something else.
+        """
+        if self.battery.suits(case.modality, case.body_part) is False:
+            raise InvalidRequestError(
+                "These questions are about chest films; this study is something else."
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Drafting:
     """What the use cases of asking stand on."""
 
@@ -81,23 +118,33 @@ class Drafting:
         text: str,
         idempotency_key: str,
         given: Mapping[str, Any],
+        part: Part | None = None,
     ) -> Asked:
-        """Store a question, or find it by its key with what came of it."""
+        """Store a question, or find it by its key with what came of it.
+
+        A part of a battery goes without the conversation.
+        """
         with use_case(self, actor, Action.ASK, ("case", case_id)) as work:
             case, collection = readable_case(work.session, work.actor, case_id)
             require_own_read(work.session, work.actor, case, collection)
+            if part is not None:
+                part.check(case)
             images = images_of(work.session, case_id)
             question = checked_question(text=text, of_case=images, **given)
-            content = {"case_id": case_id, **asdict(question)}
+            content = {
+                "case_id": case_id,
+                "battery": None if part is None else part.as_stored(),
+                **asdict(question),
+            }
             message, draft = _message(work, inputs.key(idempotency_key), content)
             work.about = ("message", message.id)
             instances = instances_of(work.session, [image.id for image in images])
             return Asked(
                 message=message,
                 draft=None if draft is None else draft_view(draft, work.actor.role),
-                history=history_of(
-                    conversation(work.session, case_id, work.actor.id), asked=message
-                ),
+                history=()
+                if part is not None
+                else history_of(conversation(work.session, case_id, work.actor.id), asked=message),
                 rows={str(image.id): (image, instances[image.id]) for image in images},
             )
 
@@ -105,9 +152,21 @@ class Drafting:
         self, asked: Asked, served: ServedModel | None, decoding: Decoding, *, check: bool
     ) -> Sending:
         """Draw the pictures and put the question into the words that go to the worker."""
+        pictures = pictures_of(self.blobs, asked.message.images, asked.rows)
+        return self.worded(asked, served, decoding, pictures, check=check)
+
+    def worded(
+        self,
+        asked: Asked,
+        served: ServedModel | None,
+        decoding: Decoding,
+        pictures: Sequence[Sent],
+        *,
+        check: bool,
+    ) -> Sending:
+        """Put the question into the words that go to the worker, pictures drawn already."""
         message = asked.message
         family = None if served is None else served.family
-        pictures = pictures_of(self.blobs, message.images, asked.rows)
         turns = render(
             message.template_id,
             message.text,

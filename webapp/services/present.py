@@ -166,6 +166,7 @@ def message_view(message: Message, draft: Draft | None, role: Role) -> MessageVi
         text=message.text,
         template_id=message.template_id,
         choices=None if message.choices is None else tuple(message.choices),
+        battery=message.battery,
         created_at=message.created_at,
         draft=None if draft is None else draft_view(draft, role),
     )

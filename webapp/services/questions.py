@@ -133,6 +133,8 @@ def history_of(
     for message, draft in conversation:
         if message.id == asked.id or message.created_at > asked.created_at:
             continue
+        if message.battery is not None:  # a list of questions is no part of a conversation
+            continue
         if draft is None or draft.finish_reason not in WORTH_REMEMBERING:
             continue
         if identifying(draft.flags):  # the question's own flags among them

@@ -1,7 +1,7 @@
 """Use cases about the parts themselves: which models answer, and whether all is well."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,11 @@ class WorkerPort(Protocol):
 
     def stream(self, ask: Ask, /) -> AsyncGenerator[Token | Finished, None]:
         """Answer; the last item is `Finished`. Closing the iterator stops the computation."""
+
+    def battery(
+        self, asks: Sequence[Ask], /
+    ) -> AsyncGenerator[tuple[int, Finished | InferenceError], None]:
+        """Answer several, each index once, as they finish. Closing the iterator stops the rest."""
 
     async def models(self) -> list[ServedModel]:
         """Return what is served, the default model first."""

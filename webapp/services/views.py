@@ -202,6 +202,7 @@ class MessageView:
     text: str
     template_id: str
     choices: tuple[str, ...] | None
+    battery: Mapping[str, Any] | None  # id, version, sha256, question, finding
     created_at: datetime
     draft: DraftView | None
 
@@ -318,6 +319,51 @@ class DoneEvent:
 
 
 AskEvent = TokenEvent | FlagEvent | DoneEvent
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryQuestionView:
+    """One question of a battery; `id` is its own within the list, `number` counts from 1."""
+
+    id: str
+    finding: str
+    text: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryResultEvent:
+    """A question's draft is stored; `replayed` when it was before."""
+
+    question: BatteryQuestionView
+    draft: DraftView
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryErrorEvent:
+    """A question got no whole answer; asking again with the same key asks it again."""
+
+    question: BatteryQuestionView
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryDoneEvent:
+    """Every question was tried; how many of those `asked` came to what."""
+
+    battery: str
+    version: int
+    sha256: str
+    asked: int
+    finished: int
+    failed: int
+    replayed: int  # of those finished
+    flagged: int  # of those finished
+
+
+BatteryEvent = BatteryResultEvent | BatteryErrorEvent | BatteryDoneEvent
 
 
 @dataclass(frozen=True, slots=True)

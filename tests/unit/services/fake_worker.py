@@ -27,7 +27,8 @@ MADE_BY = Provenance(
 class FakeWorker:
     """Answers with `says`, then ends as told: normally, with `fails`, or never with `hangs`.
 
-    `later` are its answers, or failures, to the questions after the first.
+    `later` are its answers, or failures, to the questions after the first. Of a battery's
+    questions it denies all but those in `replies`, by their words.
     """
 
     says: Sequence[str] = ("The heart ", "is enlarged. ", "No effusion.")
@@ -40,6 +41,9 @@ class FakeWorker:
     )
     down: InferenceError | None = None
     later: list["Sequence[str] | InferenceError"] = field(default_factory=list)
+    replies: dict[str, "str | InferenceError"] = field(default_factory=dict)
+    answers_before_hanging: int | None = None
+    hanging: bool = False
     asked: list[Ask] = field(default_factory=list)
     left_early: int = 0
 
@@ -66,6 +70,29 @@ class FakeWorker:
                 MADE_BY,
                 self.choices,
             )
+        finally:
+            if not finished:
+                self.left_early += 1
+
+    async def battery(
+        self, asks: Sequence[Ask], /
+    ) -> AsyncGenerator[tuple[int, Finished | InferenceError], None]:
+        self.asked += asks
+        finished = False
+        try:
+            for index, ask in enumerate(asks):
+                while index == self.answers_before_hanging:
+                    self.hanging = True
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
+                put = ask.turns[-1].text
+                denial = "yes" if "not normal" in put else "no"
+                said = self.replies.get(put, "absent" if "absent" in ask.choices else denial)
+                if isinstance(said, InferenceError):
+                    yield index, said
+                else:
+                    yield index, Finished(said, self.finish_reason, MADE_BY)  # type: ignore[arg-type]  # as above
+            finished = True
         finally:
             if not finished:
                 self.left_early += 1
