@@ -6,26 +6,28 @@ process boundary.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from inference.errors import InferenceError
-from inference.protocol import ServedModel
+from inference.errors import InferenceError, RequestRefusedError
+from inference.protocol import Ask, ServedModel
 from inference.worker.answers import DONE, Answer, as_error
 from inference.worker.engine.figures import Load
-from inference.worker.engine.messages import Ended, Event, Piece, Sink, Started
+from inference.worker.engine.messages import Ended, Event, Piece, Started
 from inference.worker.metrics import Metrics
 from inference.worker.state import Served
-from inference.worker.wire import ChatRequest
+from inference.worker.wire import BatteryRequest, ChatRequest, Wanted
 
 if TYPE_CHECKING:  # the server answers before any model library is loaded
-    from inference.worker.engine.engine import Engine, Ticket
+    from inference.worker.engine.battery import BatteryTicket
+    from inference.worker.engine.engine import Ticket
 
 KEEP_ALIVE_SECONDS = 10.0
 KEEP_ALIVE = ": waiting\n\n"
 
-Events = asyncio.Queue[Event]
+TicketKind = TypeVar("TicketKind", "Ticket", "BatteryTicket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,11 @@ class Answering(Protocol):
     def model(self) -> ServedModel:
         """What is served."""
 
-    def replies(self, wanted: ChatRequest) -> Replies:
+    def replies(self, wanted: Wanted) -> Replies:
         """Answer; closing the iterator ends the computation.
 
-        Yields one `Refused` or `Whole`, or the events of a stream.
+        Yields one `Refused` or `Whole`, or the events of a stream; within a battery's stream
+        a `Refused` stands for one question.
         """
 
     def load(self) -> Load:
@@ -90,7 +93,7 @@ class OneEngine:
         """What is served."""
         return self.served.model
 
-    def replies(self, wanted: ChatRequest) -> Replies:
+    def replies(self, wanted: Wanted) -> Replies:
         """Answer from this process; see `Answering.replies`."""
         return replies(self.served, wanted)
 
@@ -111,9 +114,13 @@ class OneEngine:
         self.served.engine.stop(drain_seconds=0.0)
 
 
-async def replies(served: Served, wanted: ChatRequest) -> Replies:
+def replies(served: Served, wanted: Wanted) -> Replies:
     """Answer with this process's engine; see `Answering.replies`."""
-    events: Events = asyncio.Queue()
+    return _chat(served, wanted) if isinstance(wanted, ChatRequest) else _battery(served, wanted)
+
+
+async def _chat(served: Served, wanted: ChatRequest) -> Replies:
+    events: asyncio.Queue[Event] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def sink(event: Event) -> None:
@@ -121,7 +128,8 @@ async def replies(served: Served, wanted: ChatRequest) -> Replies:
 
     try:
         adapter = served.adapter_for(wanted.ask.model)
-        ticket = await _submit(served.engine, wanted, sink, adapter)
+        submit = partial(served.engine.submit, wanted.ask, sink, adapter=adapter)
+        ticket = await _handed_in(submit)
     except InferenceError as error:
         yield Refused.because(error)
         return
@@ -150,13 +158,61 @@ async def replies(served: Served, wanted: ChatRequest) -> Replies:
         ticket.cancel()
 
 
-async def _submit(
-    engine: "Engine", wanted: ChatRequest, sink: Sink, adapter: str | None
-) -> "Ticket":
-    """Hand a question in; one whose asker leaves meanwhile is cancelled once it is in."""
-    handing_in = asyncio.ensure_future(
-        asyncio.to_thread(engine.submit, wanted.ask, sink, adapter=adapter)
-    )
+async def _battery(served: Served, wanted: BatteryRequest) -> Replies:
+    """Tell each question's answer, or its refusal, as it is there."""
+    events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def sink(number: int, event: Event) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, (number, event))
+
+    refused: dict[int, InferenceError] = {}
+    indices: list[int] = []  # of the questions that are handed in
+    asked: list[tuple[Ask, str | None]] = []
+    for index, found in enumerate(wanted.questions):
+        try:
+            if isinstance(found, RequestRefusedError):
+                raise found
+            asked.append((found, served.adapter_for(found.model)))
+            indices.append(index)
+        except InferenceError as error:
+            refused[index] = error
+    try:
+        for adapter in {name for _, name in asked if name is not None}:
+            await asyncio.to_thread(served.engine.adapters.load, adapter)
+        ticket = await _handed_in(partial(served.engine.submit_battery, asked, sink))
+    except InferenceError as error:
+        yield Refused.because(error)
+        return
+    answers: dict[int, Answer] = {}
+    for number, rule in enumerate(ticket.rules):
+        if isinstance(rule, InferenceError):
+            refused[indices[number]] = rule
+        else:
+            answers[number] = Answer(served, adapter=asked[number][1], rule=rule.as_dict())
+    try:
+        yield KEEP_ALIVE
+        for index, reason in refused.items():
+            status, body = as_error(reason)
+            yield Refused(status, {"index": index, **body})
+        while answers:
+            try:
+                number, event = await asyncio.wait_for(events.get(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield KEEP_ALIVE
+                continue
+            if isinstance(event, Started):
+                answers[number].started = event
+            if isinstance(event, Ended):
+                yield answers.pop(number).numbered(indices[number], event)
+        yield DONE
+    finally:
+        ticket.cancel()
+
+
+async def _handed_in(submit: Callable[[], TicketKind]) -> TicketKind:
+    """Hand in what may take a while; if its asker leaves meanwhile, cancel it once it is in."""
+    handing_in = asyncio.ensure_future(asyncio.to_thread(submit))
     try:
         return await asyncio.shield(handing_in)
     except asyncio.CancelledError:
@@ -164,12 +220,12 @@ async def _submit(
         raise
 
 
-def _cancel(handed_in: "asyncio.Future[Ticket]") -> None:
+def _cancel(handed_in: "asyncio.Future[TicketKind]") -> None:
     if not handed_in.cancelled() and handed_in.exception() is None:
         handed_in.result().cancel()
 
 
-async def _whole(answer: Answer, events: Events) -> Whole:
+async def _whole(answer: Answer, events: asyncio.Queue[Event]) -> Whole:
     while True:
         event = await events.get()
         if isinstance(event, Started):

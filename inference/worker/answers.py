@@ -79,6 +79,12 @@ class Answer:
         choice = {"index": 0, "message": message, "finish_reason": ended.finish_reason}
         return {**self._head("chat.completion"), "choices": [choice], **self._account(ended)}
 
+    def numbered(self, index: int, ended: Ended) -> str:
+        """One question's event in the stream of a battery."""
+        if ended.error is not None:
+            return _event({"index": index, **as_error(ended.error)[1]})
+        return _event({"index": index, "completion": self.whole(ended)})
+
     def _account(self, ended: Ended) -> dict[str, Any]:
         prompt = self.started.prompt_tokens if self.started else 0
         made = len(ended.token_ids)

@@ -49,7 +49,7 @@ from inference.worker.replicas import (
 )
 from inference.worker.starting import ModelOptions, load_into, tell_operator
 from inference.worker.state import WorkerState
-from inference.worker.wire import ChatRequest
+from inference.worker.wire import Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class Replica:
             raise WorkerUnavailableError
         self._served = served
 
-    async def chat(self, wanted: ChatRequest) -> Replies:
-        """Answer one question; see `Answering.replies`."""
+    async def chat(self, wanted: Wanted) -> Replies:
+        """Answer a question or a battery; see `Answering.replies`."""
         try:
             if adapter := serve.get_multiplexed_model_id():
                 await self._adapter(adapter)
@@ -145,9 +145,9 @@ class Crew:
     model: ServedModel
     reports: dict[str, Report] = field(default_factory=dict)
 
-    async def replies(self, wanted: ChatRequest) -> Replies:
+    async def replies(self, wanted: Wanted) -> Replies:
         """Answer through one of the replicas; see `Answering.replies`."""
-        asked_for = wanted.ask.model
+        asked_for = wanted.model
         adapter = asked_for if asked_for in self.model.adapters else ""
         answer = self.handle.options(multiplexed_model_id=adapter).chat.remote(wanted)
         first = asyncio.ensure_future(anext(answer))

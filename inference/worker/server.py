@@ -17,7 +17,7 @@ from inference.worker.answering import Refused, Replies, Reply, Whole
 from inference.worker.answers import as_error
 from inference.worker.metrics import Metrics
 from inference.worker.state import WorkerState
-from inference.worker.wire import parse_chat
+from inference.worker.wire import Wanted, parse_battery, parse_chat
 
 MAX_BODY_BYTES = 256 * 2**20
 
@@ -71,10 +71,16 @@ def create_app(state: WorkerState, metrics: Metrics, options: ServerOptions) -> 
 
     @guarded.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
+        return await answer(request, parse_chat)
+
+    @guarded.post("/v1/chat/batteries")
+    async def battery(request: Request) -> Response:
+        return await answer(request, parse_battery)
+
+    async def answer(request: Request, parse: Callable[[bytes], Wanted]) -> Response:
         served = state.require()
         body = await _read(request, options.max_body_bytes)
-        wanted = await asyncio.to_thread(parse_chat, body)
-        replies = served.replies(wanted)
+        replies = served.replies(await asyncio.to_thread(parse, body))
         first = await _first(request, replies)
         match first:
             case Refused(status, refusal):
@@ -83,7 +89,7 @@ def create_app(state: WorkerState, metrics: Metrics, options: ServerOptions) -> 
             case Whole(status, answer):
                 return JSONResponse(answer, status)
             case str():
-                return _Stream(first, replies)
+                return _Stream(first, replies, metrics)
 
     app.include_router(guarded)
     return app
@@ -92,9 +98,9 @@ def create_app(state: WorkerState, metrics: Metrics, options: ServerOptions) -> 
 class _Stream(StreamingResponse):
     """Server-sent events; the computation ends when the client is gone, however that shows."""
 
-    def __init__(self, first: str, replies: Replies) -> None:
+    def __init__(self, first: str, replies: Replies, metrics: Metrics) -> None:
         super().__init__(
-            _events(first, replies),
+            _events(first, replies, metrics),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
         )
@@ -107,12 +113,13 @@ class _Stream(StreamingResponse):
             await self._replies.aclose()
 
 
-async def _events(first: str, replies: Replies) -> AsyncIterator[str]:
+async def _events(first: str, replies: Replies, metrics: Metrics) -> AsyncIterator[str]:
     yield first
     async for reply in replies:
         if isinstance(reply, str):
             yield reply
         else:  # too late for a status of its own
+            metrics.refuse(reply.body["error"]["code"])
             yield f"data: {json.dumps(reply.body)}\n\n"
 
 

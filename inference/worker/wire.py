@@ -29,12 +29,26 @@ class ChatRequest:
     ask: Ask
     stream: bool
 
+    @property
+    def model(self) -> str | None:
+        """The model or adapter asked for."""
+        return self.ask.model
+
 
 @dataclass(frozen=True, slots=True)
 class BatteryRequest:
     """Questions that share what their conversations begin with; some may be unusable."""
 
     questions: tuple[Ask | RequestRefusedError, ...]
+    stream: bool = True  # always
+
+    @property
+    def model(self) -> str | None:
+        """The model or adapter that the first question asks for."""
+        return next((found.model for found in self.questions if isinstance(found, Ask)), None)
+
+
+Wanted = ChatRequest | BatteryRequest
 
 
 class _Shape(BaseModel):
