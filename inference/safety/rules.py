@@ -1,14 +1,13 @@
 """The safety rules as data: read once, applied to one sentence at a time.
 
-A sentence is brought to one spelling before matching (compatibility forms, invisible characters,
-white space, case, slips of one letter), so that look-alikes do not slip through. The rules are in
-`rules.toml`, the critical findings in `critical.toml`, what takes a mention back in
+A sentence is read once for all rules: brought to one spelling, slips of one letter mended, its
+words put into their classes. The rules are in `rules.toml`, the words they know in
+`lexicon.toml`, the critical findings in `critical.toml`, what takes a mention back in
 `language.toml`.
 """
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,11 +15,40 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from inference.safety.context import Context, contexts
+from inference.safety.plain import readings
+from inference.safety.slots import Lexicon, Pattern
 from inference.safety.spelling import Speller
 
 WITHHELD: Final = {  # kind -> what stands in a sentence's place
     "treatment": "[Treatment advice withheld.]",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A sentence as the rules see it; more than one of each where it may be read in two ways."""
+
+    cased: tuple[str, ...]  # in plain letters
+    lower: tuple[str, ...]  # and in lower case, misspelt words mended
+    statements: tuple[str, ...]  # and in words with their classes
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads sentences for the rules."""
+
+    speller: Speller
+    lexicon: Lexicon
+    told: tuple[Pattern, ...]
+
+    def read(self, sentence: str) -> Reading:
+        """Return a sentence, given as it was written, as the rules see it."""
+        cased = readings(sentence)
+        lower = tuple(self.speller.corrected(reading.casefold()) for reading in cased)
+        statements = [s for reading in lower for s in self.lexicon.statements(reading)]
+        for pattern in self.told:
+            statements = [pattern.untag(statement) for statement in statements]
+        return Reading(cased, lower, tuple(statements))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +59,30 @@ class Rule:
     kind: str
     effect: Literal["withhold", "flag"]
     message: str
+    slots: tuple[Pattern, ...]
+    unless_slots: tuple[Pattern, ...]
     patterns: tuple[re.Pattern[str], ...]
     unless: tuple[re.Pattern[str], ...]
     silenced_by: tuple[Context, ...]
-    speller: Speller
     only_without_prior: bool
     case_sensitive: bool
     says: tuple[str, ...]
     silent: tuple[str, ...]
 
-    def speaks(self, sentence: str, *, has_prior: bool = False) -> bool:
-        """Tell whether the rule applies to a sentence, given as it was written."""
+    def speaks(self, sentence: str | Reading, *, has_prior: bool = False) -> bool:
+        """Tell whether the rule applies to a sentence, as it was written or as read before."""
         if self.only_without_prior and has_prior:
             return False
-        plain = _plain(sentence)
-        if not self.case_sensitive:
-            plain = self.speller.corrected(plain.casefold())
+        reading = policy().reader.read(sentence) if isinstance(sentence, str) else sentence
+        plain = reading.cased if self.case_sensitive else reading.lower
+        return any(map(self._fills, reading.statements)) or any(map(self._matches, plain))
+
+    def _fills(self, statement: str) -> bool:
+        return any(slots.search(statement) for slots in self.slots) and not any(
+            slots.search(statement) for slots in self.unless_slots
+        )
+
+    def _matches(self, plain: str) -> bool:
         if any(pattern.search(plain) for pattern in self.unless):
             return False
         return any(
@@ -61,53 +97,71 @@ class Policy:
     """A version of the rules."""
 
     version: str
+    reader: Reader
     rules: tuple[Rule, ...]
+
+    def speaking(self, reading: Reading, *, has_prior: bool = False) -> list[Rule]:
+        """Return the rules that apply; of those that withhold, the first says enough."""
+        found: list[Rule] = []
+        withheld = False
+        for rule in self.rules:
+            if withheld and rule.effect == "withhold":
+                continue
+            if rule.speaks(reading, has_prior=has_prior):
+                found.append(rule)
+                withheld = withheld or rule.effect == "withhold"
+        return found
 
 
 @cache
 def policy() -> Policy:
     """Return the rules of this release."""
     fields, language, critical = _read("rules"), _read("language"), _read("critical")
+    lexicon = _read("lexicon")
     known = contexts(language)
-    speller = Speller.of(**language["spelling"])
     findings = [pattern for finding in critical["finding"] for pattern in finding["patterns"]]
-    words = fields["words"]
+    classes = fields["classes"]
+
+    def slots(written: Sequence[str]) -> tuple[Pattern, ...]:
+        return tuple(Pattern.of(_filled(pattern, classes)) for pattern in written)
 
     def rule(given: Mapping[str, Any]) -> Rule:
-        own = given.get("patterns", findings)
+        by_slots = "slots" in given
+        own = given.get("patterns", [] if by_slots else findings)
+        unless = given.get("unless", [])
         return Rule(
             id=given["id"],
             kind=given["kind"],
             effect=given["effect"],
             message=given["message"],
-            patterns=_compiled(own, words),
-            unless=_compiled(given.get("unless", []), words),
+            slots=slots(given.get("slots", [])),
+            unless_slots=slots(unless if by_slots else []),
+            patterns=tuple(map(re.compile, own)),
+            unless=tuple(map(re.compile, [] if by_slots else unless)),
             silenced_by=tuple(known[name] for name in given.get("silenced_by", [])),
-            speller=speller,
             only_without_prior=given.get("only_without_prior", False),
             case_sensitive=given.get("case_sensitive", False),
             says=tuple(given["says"]),
             silent=tuple(given["silent"]),
         )
 
-    return Policy(fields["policy"], tuple(rule(given) for given in fields["rule"]))
+    spelling = language["spelling"]
+    own_words = [word for name in spelling["classes"] for word in lexicon["words"][name]]
+    words = Lexicon.of(lexicon)
+    speller = Speller.of(
+        [*spelling["words"], *(word for word in own_words if word.isalpha() and len(word) > 7)],
+        [*spelling["kept"], *words.words],
+    )
+    reader = Reader(speller, words, slots(fields["told"]))
+    return Policy(fields["policy"], reader, tuple(rule(given) for given in fields["rule"]))
 
 
 def _read(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
 
 
-def _compiled(patterns: Sequence[str], words: Mapping[str, str]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(_filled(pattern, words)) for pattern in patterns)
-
-
-def _filled(pattern: str, words: Mapping[str, str]) -> str:
-    for name, expression in words.items():
-        pattern = pattern.replace("{" + name + "}", f"(?:{expression})")
+def _filled(pattern: str, classes: Mapping[str, str]) -> str:
+    while "{" in pattern:
+        for name, expression in classes.items():
+            pattern = pattern.replace("{" + name + "}", expression)
     return pattern
-
-
-def _plain(sentence: str) -> str:
-    composed = unicodedata.normalize("NFKC", sentence)
-    visible = "".join(c for c in composed if unicodedata.category(c) != "Cf")
-    return " ".join(visible.split())

@@ -4,11 +4,15 @@ The text is held back a sentence at a time. Shown text is only ever appended to,
 same however the model's output was cut into tokens.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from inference.safety.rules import WITHHELD, Policy, policy
+from inference.safety.rules import WITHHELD, Policy, Rule, policy
 from inference.safety.units import cut
+
+_HEADING: Final = re.compile(r"[^.?!]{1,60}:[\s*_]*")
+_BULLET: Final = re.compile(r"\s*(?:[-*•+>]|\(?(?:\d{1,2}|[a-z])[.)])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class StreamFilter:
     _pending: str = field(default="", init=False)
     _shown: int = field(default=0, init=False)
     _last_withheld: str = field(default="", init=False)
+    _heading: str = field(default="", init=False)  # what the items of a list stand under
+    _in_list: bool = field(default=False, init=False)
 
     @property
     def policy_version(self) -> str:
@@ -63,9 +69,7 @@ class StreamFilter:
         return self._judged(rest) if rest else "", self.flags
 
     def _judged(self, piece: str) -> str:
-        speaking = [
-            rule for rule in self.rules.rules if rule.speaks(piece, has_prior=self.has_prior)
-        ]
+        speaking = self._speaking(piece)
         withheld = next((rule for rule in speaking if rule.effect == "withhold"), None)
         if withheld is None:
             shown, self._last_withheld = piece, ""
@@ -82,6 +86,23 @@ class StreamFilter:
         ]
         return shown
 
+    def _speaking(self, piece: str) -> list[Rule]:
+        read = self.rules.reader.read
+        speaking = self.rules.speaking(read(piece), has_prior=self.has_prior)
+        bullet = _BULLET.match(piece)
+        if self._in_list and not bullet:
+            self._heading = ""
+        if self._heading and not any(rule.effect == "withhold" for rule in speaking):
+            item = piece[bullet.end() :] if bullet else piece
+            under = self.rules.speaking(read(f"{self._heading} {item}"))
+            speaking += [rule for rule in under if rule.effect == "withhold"]
+        self._in_list = bullet is not None
+        if _HEADING.fullmatch(piece):
+            self._heading, self._in_list = _BULLET.sub("", piece, count=1).strip(), False
+        elif not bullet:
+            self._heading = ""
+        return speaking
+
 
 def screen(text: str, *, where: str) -> list[Flag]:
     """Return flags on what a person typed: identities are pointed out, nothing is withheld."""
@@ -90,10 +111,11 @@ def screen(text: str, *, where: str) -> list[Flag]:
     start = 0
     for piece in [*pieces, rest]:
         end = start + len(piece.rstrip())
+        reading = policy().reader.read(piece)
         flags += [
             Flag(rule.id, rule.kind, rule.effect, rule.message, where, start, end)
             for rule in policy().rules
-            if rule.kind == "identifier" and rule.speaks(piece)
+            if rule.kind == "identifier" and rule.speaks(reading)
         ]
         start += len(piece)
     return flags

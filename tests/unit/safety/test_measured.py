@@ -1,6 +1,6 @@
 """How well the rules do on sentences written for it, and on real reports where they are at hand.
 
-The numbers are printed (`pytest -s`). `held_out` was written before the rules were tuned, by the
+The numbers are printed (`pytest -s`). A held half was written before the rules were tuned, by the
 same hand: it tells of slips, not of what nobody thought of. Real reports tell of the rest.
 """
 
@@ -14,9 +14,21 @@ import pytest
 
 from inference.safety import policy
 from inference.safety.units import cut
-from tests.unit.safety.sentences import RAISES, SILENT, Half, Labelled, labelled, unforeseen
+from tests.unit.safety.sentences import RAISES, SILENT, Half, Labelled, labelled, unforeseen, voices
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a half must reach; the held one's is what it reached, not what is wanted."""
+
+    recall: float
+    advice: float
+    withheld: float
+
 
 HALVES: tuple[Half, ...] = ("dev", "held_out")
+FLOORS = {"dev": Floor(0.98, 0.99, 0.01), "held_out": Floor(0.80, 0.95, 0.02)}
+URGENT = next(rule for rule in policy().rules if rule.kind == "urgent")
 ALL = [sentence for half in HALVES for sentence in labelled(half)]
 
 
@@ -60,7 +72,7 @@ def tell(line: str) -> None:
 
 def judged(text: str) -> tuple[bool, bool]:
     """Return whether a sentence is flagged as urgent, and whether it is withheld."""
-    speaking = [rule for rule in policy().rules if rule.speaks(text)]
+    speaking = policy().speaking(policy().reader.read(text))
     return (
         any(rule.kind == "urgent" for rule in speaking),
         any(rule.effect == "withhold" for rule in speaking),
@@ -100,11 +112,18 @@ def test_each_half_holds_the_targets(half: Half) -> None:
     assert reached.reports_withheld <= 0.01 * reached.reports
 
 
-def test_advice_in_unforeseen_words_is_partly_withheld() -> None:
-    """No target is met here: a list of patterns reaches no further than what somebody foresaw."""
-    withheld = sum(judged(text)[1] for text in unforeseen())
-    tell(f"advice in unforeseen words withheld {withheld}/{len(unforeseen())}")
-    assert withheld >= 7
+@pytest.mark.parametrize("half", HALVES)
+def test_many_voices_are_understood(half: Half) -> None:
+    reached = score(f"voices {half}", list(voices(half)))
+    tell(str(reached))
+    assert reached.recall >= FLOORS[half].recall
+    assert reached.precision >= 0.90
+    assert reached.advice_withheld >= FLOORS[half].advice * reached.advice
+    assert reached.reports_withheld <= FLOORS[half].withheld * reached.reports
+
+
+def test_advice_that_policy_2_had_not_foreseen_is_withheld() -> None:
+    assert [text for text in unforeseen() if not judged(text)[1]] == []
 
 
 def test_nothing_denied_by_no_evidence_is_flagged() -> None:
@@ -157,7 +176,7 @@ def test_real_reports_of_a_pneumothorax_are_flagged(shared: Path) -> None:
         if "pneumothora" not in text.lower():
             continue
         pieces, rest = cut(text)
-        flagged = any(judged(piece)[0] for piece in [*pieces, rest])
+        flagged = any(URGENT.speaks(piece) for piece in [*pieces, rest])
         counts["Pneumothorax" in (report.get("gold14") or []), flagged] += 1
     labelled_so = counts[True, True] + counts[True, False]
     tell(f"reports with a pneumothorax flagged: {counts[True, True]} of {labelled_so}")

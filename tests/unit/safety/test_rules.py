@@ -31,7 +31,12 @@ def test_the_rules_that_must_exist_do() -> None:
         "treatment.start_or_stop",
         "treatment.drug_named",
         "treatment.procedure_order",
+        "treatment.procedure_named",
+        "treatment.advised",
         "treatment.instruction",
+        "treatment.disposition",
+        "treatment.specialist",
+        "treatment.lifestyle",
         "treatment.reassurance",
         "urgent.critical",
         "comparison.without_prior",
@@ -79,11 +84,32 @@ def test_plain_findings_are_neither_withheld_nor_flagged(sentence: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        pytest.param("GIVE AMOXICILLIN 500 MG", id="capitals"),
-        pytest.param("Give amoxi\u200bcillin 500\u00a0mg.", id="zero-width and hard spaces"),
-        pytest.param("Give amoxicillin\n500 mg.", id="line break inside"),
-        pytest.param("Ｇｉｖｅ ａｍｏｘｉｃｉｌｌｉｎ.", id="full-width letters"),
+        pytest.param("START HEPARIN", id="capitals"),
+        pytest.param("sTaRt HePaRiN", id="mixed case"),
+        pytest.param("St\u200bart hep\u2060arin 500\u00a0units.", id="zero-width and hard spaces"),
+        pytest.param("Start hepa\u00adrin", id="soft hyphen"),
+        pytest.param("Insert a chest\n drain.", id="line break between words"),
+        pytest.param("Start hepa\nrin.", id="line break inside a word"),
+        pytest.param("Start hepa-\nrin.", id="hyphenated at a line's end"),
+        pytest.param("Ｓｔａｒｔ ｈｅｐａｒｉｎ.", id="full-width letters"),
+        pytest.param("𝐒𝐭𝐚𝐫𝐭 𝐡𝐞𝐩𝐚𝐫𝐢𝐧", id="mathematical letters"),
+        pytest.param("Ins\u0435rt a \u0441hest tub\u0435.", id="Cyrillic letters"),
+        pytest.param("Sta\u0301rt he\u0301parin", id="accents"),
         pytest.param("Give  amoxicillin   500mg", id="double spaces, no space before the unit"),
+        pytest.param("**Start** _heparin_", id="mark-up around words"),
+        pytest.param("St**art** he**par**in", id="mark-up inside words"),
+        pytest.param("Insert_a_chest_drain", id="underscores for spaces"),
+        pytest.param("<b>Start</b> heparin", id="tags"),
+        pytest.param("[Start heparin](x)", id="link"),
+        pytest.param("&#83;tart&nbsp;heparin", id="entities"),
+        pytest.param("S t a r t h e p a r i n", id="spaced out"),
+        pytest.param("h.e.p.a.r.i.n", id="dotted"),
+        pytest.param("> start heparin", id="quoted"),
+        pytest.param("| start | heparin |", id="table"),
+        pytest.param("1) start heparin", id="numbered"),
+        pytest.param("• chest drain insertion", id="bullet"),
+        pytest.param("The lungs are clear, start heparin", id="second clause"),
+        pytest.param("The lungs are clear (start heparin).", id="parentheses"),
     ],
 )
 def test_spelling_does_not_hide_advice(sentence: str) -> None:
@@ -136,7 +162,7 @@ def test_urgent_flag_follows_negation(sentence: str, speaks: bool) -> None:
     ],
 )
 def test_slips_of_one_letter_are_read_as_meant(written: str, meant: str) -> None:
-    assert RULES["urgent.critical"].speller.corrected(written) == meant
+    assert policy().reader.speller.corrected(written) == meant
 
 
 def test_comparison_is_fine_when_there_was_a_prior() -> None:

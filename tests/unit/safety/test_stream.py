@@ -4,7 +4,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.safety import StreamFilter, policy, screen
@@ -42,6 +42,22 @@ def test_advice_never_appears_and_its_neighbours_do() -> None:
 def test_advice_in_a_row_leaves_one_mark() -> None:
     text = "Insert a chest tube. Give morphine 5 mg. Start antibiotics. Effusion."
     assert shown(text, 3) == f"{WITHHELD} Effusion."
+
+
+def test_an_item_is_judged_by_the_heading_it_stands_under() -> None:
+    text = "**Plan:**\n- Chest drain\n- CT\n\nThe chest drain is seen."
+    assert shown(text, 1) == f"**Plan:**\n{WITHHELD}\n- CT\n\nThe chest drain is seen."
+
+
+def test_a_heading_lends_nothing_to_what_follows_its_list() -> None:
+    text = "Management:\n1. Diuretics\n\nEffusion on the left.\n- Chest drain"
+    assert shown(text, 1) == f"Management:\n{WITHHELD}\n\nEffusion on the left.\n- Chest drain"
+
+
+def test_a_withheld_sentence_names_one_rule() -> None:
+    stream = StreamFilter()
+    stream.feed("You should start heparin 5000 units IV and see a surgeon. ")
+    assert [flag.rule for flag in stream.finish()[1]] == ["treatment.dose"]
 
 
 def test_unfinished_advice_is_withheld_when_the_answer_is_cut_off() -> None:
@@ -114,6 +130,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # the first call reads the policy
 @given(st.lists(PIECES, max_size=12).map("".join), st.integers(1, 9))
 def test_tokens_make_no_difference(text: str, size: int) -> None:
     assert shown(text, size) == shown(text, max(1, len(text)))
@@ -125,6 +142,7 @@ ANY_TEXT = st.one_of(
 )
 
 
+@settings(deadline=None)  # the first call reads the policy
 @given(ANY_TEXT, st.lists(st.integers(0, 160), max_size=12))
 def test_any_chunking_shows_and_flags_what_one_piece_does(text: str, cuts: list[int]) -> None:
     whole = StreamFilter()
@@ -141,6 +159,7 @@ def test_any_chunking_shows_and_flags_what_one_piece_does(text: str, cuts: list[
     assert flags == whole.flags
 
 
+@settings(deadline=None)  # the first call reads the policy
 @given(ANY_TEXT, st.sampled_from([s.text for s in labelled("dev") if s.form == "treatment"]))
 def test_no_character_of_a_withheld_sentence_is_shown_on_the_way(text: str, advice: str) -> None:
     stream = StreamFilter()
@@ -149,9 +168,11 @@ def test_no_character_of_a_withheld_sentence_is_shown_on_the_way(text: str, advi
     seen = "".join(stream.feed(character) for character in before + advice)
     seen += stream.finish()[0]
     assert advice not in seen
-    assert not any(advice[:length] in seen[len(shown_before) :] for length in range(8, len(advice)))
+    after = seen[len(shown_before) :].replace(WITHHELD, "")
+    assert not any(advice[:length] in after for length in range(8, len(advice)))
 
 
+@settings(deadline=None)  # the first call reads the policy
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_no_shown_sentence_is_one_that_a_rule_withholds(text: str) -> None:
     pieces, rest = cut(shown(text, 5))
@@ -159,6 +180,7 @@ def test_no_shown_sentence_is_one_that_a_rule_withholds(text: str) -> None:
     assert not any(rule.speaks(piece) for rule in withholding for piece in [*pieces, rest])
 
 
+@settings(deadline=None)  # the first call reads the policy
 @given(st.text(max_size=200))
 def test_pieces_joined_are_the_text(text: str) -> None:
     pieces, rest = cut(text)
