@@ -297,7 +297,7 @@ def _stored(place: Place, written: Written) -> None:
             written.add("blob", data)
     on_disk = [path for path in settings.data_dir.rglob("*") if path.is_file()]
     assert {path.name for path in on_disk} - set(addresses) <= {
-        "keys.json", "overread.db", "overread.db-wal", "overread.db-shm",
+        "keys.json", "audit-heads.jsonl", "overread.db", "overread.db-wal", "overread.db-shm",
     }  # fmt: skip
     for path in on_disk:
         written.add("data folder", path.name.encode())
