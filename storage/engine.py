@@ -118,7 +118,7 @@ class Store:
 def _sqlite(url: URL, busy_timeout_ms: int) -> Engine:
     pragmas = {"busy_timeout": busy_timeout_ms} | PRAGMAS  # waiting first
     _create_private(Path(url.database or ""))
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # they hold what people wrote
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
@@ -143,7 +143,9 @@ def _sqlite(url: URL, busy_timeout_ms: int) -> Engine:
 
 
 def _postgres(url: URL, busy_timeout_ms: int) -> Engine:
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def set_limits(connection: psycopg.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's

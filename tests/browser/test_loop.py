@@ -24,6 +24,10 @@ def page(chromium: Browser, running: Running) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1500, "height": 950})
     page = context.new_page()
     outside: list[str] = []
+    complaints: list[str] = []
+    page.on(
+        "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+    )
     page.on(
         "request",
         lambda request: (
@@ -35,6 +39,7 @@ def page(chromium: Browser, running: Running) -> Iterator[Page]:
     yield page
     context.close()
     assert outside == []
+    assert complaints == []
 
 
 @pytest.fixture
@@ -84,6 +89,13 @@ def _ask_and_stop(page: Page, running: Running) -> None:
     expect(ask).to_be_enabled()
 
 
+def _is_refused(page: Page, button: str, sentence: str) -> None:
+    """Press a button that refuses; its sentence appears and the page stays as it is."""
+    page.get_by_role("button", name=button).click()
+    expect(page.get_by_text(sentence)).to_be_visible()
+    expect(page.get_by_text("Error", exact=True)).to_have_count(0)
+
+
 def _chat(page: Page) -> str:
     return page.locator("#overread-chat").inner_text()
 
@@ -92,6 +104,13 @@ def test_sign_in_to_export(page: Page, running: Running, film: Path, tmp_path: P
     _sign_in(page, running)
     _upload(page, running, film)
     case = page.url.rpartition("=")[2]
+
+    page.goto(running.url)
+    expect(page.locator("#overread-account")).to_contain_text(running.name)
+    page.get_by_role("button", name="Read the next case").click()
+    expect(page).to_have_url(f"{running.url}/read?case={case}")
+    expect(page.locator("#overread-own-read textarea")).to_be_visible()
+    _is_refused(page, "Commit my read", words.OWN_READ_EMPTY)
 
     page.locator("#overread-own-read textarea").fill("Small left effusion.")
     page.get_by_role("radio", name="4").check()
@@ -109,6 +128,7 @@ def test_sign_in_to_export(page: Page, running: Running, film: Path, tmp_path: P
 
     correction = page.locator("#overread-correction textarea")
     draft = correction.input_value()
+    _is_refused(page, "Save correction", words.NOTHING_CHANGED)
     correction.fill(f"{draft} {SENTENCE}")
     page.wait_for_timeout(1000)  # typing is saved as it happens; let the last save leave
     page.reload()
@@ -117,6 +137,8 @@ def test_sign_in_to_export(page: Page, running: Running, film: Path, tmp_path: P
 
     page.get_by_role("button", name="Save correction").click()
     expect(page.locator("#overread-review-status")).to_contain_text("revision 1, minor edit")
+    page.get_by_role("button", name="Next case").click()
+    expect(page.get_by_text(words.ALL_DONE)).to_be_visible()
 
     page.goto(running.url)
     row = page.get_by_role("row").filter(has_text=case[:8].upper())

@@ -14,6 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 INLINE_SCRIPTS: Final = "x-overread-inline-scripts"
+# A browser asks for it without the session, is refused, and complains on every page.
+_MANIFEST: Final = re.compile(rb"<link rel=\"manifest\"[^>]*>")
 _SCRIPT: Final = re.compile(rb"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 
 
@@ -53,7 +55,10 @@ class InlineScripts:
                 return
             body += message.get("body", b"")
             if not message.get("more_body", False):
+                body = _MANIFEST.sub(b"", body)
                 headers = MutableHeaders(raw=list(start["headers"]))
+                if "content-length" in headers:
+                    headers["content-length"] = str(len(body))
                 headers[INLINE_SCRIPTS] = " ".join(script_hashes(body))
                 await send({**start, "headers": headers.raw})
                 await send({"type": "http.response.body", "body": body})

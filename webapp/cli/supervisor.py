@@ -82,6 +82,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="worker-supervisor", daemon=True)
         self._process: subprocess.Popen[str] | None = None
         self._reason = ""
+        self._ended: int | None = None  # return code of the worker before
         self._restarts = 0
 
     @property
@@ -117,7 +118,7 @@ class Supervisor:
             last_words = self._run_once()
             if self._stopping.is_set():
                 return
-            self._reason = clean_reason(last_words) or "it ended without a word"
+            self._reason = clean_reason(last_words) or how_it_ended(self._ended)
             logger.warning("worker.died", extra={"restarts": self._restarts})
             if time.monotonic() - started > STEADY_AFTER:
                 pause = self._first_pause
@@ -145,6 +146,7 @@ class Supervisor:
                 pass
             _end(process)
             listener.join(timeout=1.0)
+            self._ended = process.returncode
         return last[0]
 
     def _listen(self, process: subprocess.Popen[str], last: list[str]) -> None:
@@ -172,18 +174,28 @@ def _end(process: subprocess.Popen[str]) -> None:
 def clean_reason(line: str) -> str:
     """Return a line of a log as a short sentence without paths or control characters.
 
-    An event of our own loggers is a JSON object; of it, the message or the error's name is used.
+    An event of our own loggers is a JSON object; of it, the message or the error's name is used,
+    and nothing of one that only told how things went.
     """
     try:
         event = json.loads(line)
     except ValueError:
         event = None
     if isinstance(event, dict):
+        if event.get("level") in {"debug", "info"}:
+            return ""
         words = (event.get(name) for name in ("reason", "message", "error", "event"))
         line = next((str(word) for word in words if word), "")
     line = line.removeprefix("overread-worker: ")
     shortened = _PATH.sub(lambda path: Path(path[0]).name, _UNPRINTABLE.sub("", line))
     return shortened[:LONGEST_REASON].strip()
+
+
+def how_it_ended(returncode: int | None) -> str:
+    """Return what a process's end tells of it when it said nothing itself."""
+    if returncode is not None and returncode < 0:
+        return f"it was ended from outside, {signal.Signals(-returncode).name}"
+    return "it ended without a word"
 
 
 def worker_program(model: str, port: int) -> list[str] | None:

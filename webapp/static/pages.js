@@ -1,5 +1,5 @@
 // What Gradio's components cannot do safely: uploads through our own route (its file
-// components would let any signed-in person read server files) and signing out.
+// components would let any signed-in person read server files), signing out, opening a page.
 // All text goes in through textContent.
 
 const STATE_ID = "overread-upload-state";
@@ -138,8 +138,24 @@ function mountAccount(slot) {
     location.assign("/login");
   };
   const password = element("a", { href: "/account/password", textContent: "Password" });
-  slot.replaceChildren(password, leave);
+  const who = element("strong", { textContent: window.gradio_config?.username ?? "" });
+  slot.replaceChildren(who, password, leave);
 }
+
+// "Next case" leaves an address of ours in a hidden field; nothing else is ever followed.
+function followAddress() {
+  const field = document.getElementById("overread-goto")?.querySelector("textarea, input");
+  if (!field?.value.startsWith("/read?case=")) return;
+  const address = field.value;
+  field.value = "";
+  location.assign(address);
+}
+
+// Gradio opens every link of a text in a new tab; a shift would leave a row of them.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[target=_blank]");
+  if (link && link.origin === location.origin) link.target = "_self";
+}, { capture: true });
 
 const MOUNTS = [["overread-upload", mountUpload, STATE_ID], ["overread-account", mountAccount, null]];
 
@@ -155,4 +171,5 @@ function mountWhatAppeared() {
 
 new MutationObserver(mountWhatAppeared).observe(document.documentElement, { childList: true, subtree: true });
 setInterval(mountWhatAppeared, 500); // a hidden field's value changes without a DOM mutation
+setInterval(followAddress, 50);
 mountWhatAppeared();

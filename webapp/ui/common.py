@@ -2,9 +2,10 @@
 
 import functools
 import html
+import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import gradio as gr
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from storage.errors import StorageError
 from webapp.services.actor import Actor
 from webapp.services.errors import NotSignedInError, ServiceError
 from webapp.ui import words
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,14 +34,24 @@ def strip() -> None:
 
 
 def plainly(handler: Callable[P, R]) -> Callable[P, R]:
-    """Show a refusal's own sentence; anything else stays an error without details."""
+    """Show a refusal's own sentence, and of any other failure that it happened.
+
+    The page stays as it is: an error raised here would cover every component that the handler
+    fills, and Gradio would print its text, in which a person's words may stand.
+    """
 
     @functools.wraps(handler)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return handler(*args, **kwargs)
         except REFUSALS as refusal:
-            raise gr.Error(str(refusal), print_exception=False) from None
+            gr.Warning(str(refusal))
+        except gr.Error as told:
+            gr.Warning(told.message)
+        except Exception as error:  # noqa: BLE001 - the last place before Gradio prints it
+            logger.error("page.failed", exc_info=error)
+            gr.Warning(words.FAILED)
+        return cast("R", gr.skip())
 
     return wrapped
 

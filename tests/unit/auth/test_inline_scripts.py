@@ -31,3 +31,11 @@ def test_a_page_says_its_scripts_and_anything_else_says_nothing() -> None:
     assert page.headers[INLINE_SCRIPTS] == ALERT
     assert page.text == "<p>x</p><script>alert(1)</script>"
     assert INLINE_SCRIPTS not in client.get("/text").headers
+
+
+def test_a_page_links_no_manifest_that_its_browser_could_not_fetch() -> None:
+    linked = '<link rel="manifest" href="/manifest.json" /><p>x</p>'
+    inner = Starlette(routes=[Route("/page", lambda _: HTMLResponse(linked))])
+    page = TestClient(InlineScripts(inner)).get("/page")
+    assert page.text == "<p>x</p>"
+    assert page.headers["content-length"] == "8"

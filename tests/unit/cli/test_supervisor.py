@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.cli.supervisor import Supervisor, clean_reason
+from webapp.cli.supervisor import Supervisor, clean_reason, how_it_ended
 
 PATIENCE_SECONDS = 20.0
 
@@ -114,7 +114,13 @@ def test_a_killed_parent_takes_the_worker_with_it(tmp_path: Path) -> None:
         pytest.param("\x1b[31mred\x1b[0m\x07", "red", id="no colours or bells"),
         pytest.param("x" * 999, "x" * 200, id="bounded"),
         pytest.param("", "", id="nothing"),
+        pytest.param('{"level": "info", "event": "worker.answered"}', "", id="no complaint"),
     ],
 )
 def test_reasons_are_short_and_clean(line: str, reason: str) -> None:
     assert clean_reason(line) == reason
+
+
+def test_a_killed_worker_is_said_to_be_killed() -> None:
+    assert how_it_ended(-signal.SIGKILL) == "it was ended from outside, SIGKILL"
+    assert how_it_ended(1) == "it ended without a word"
