@@ -157,6 +157,62 @@ document.addEventListener("click", (event) => {
   if (link && link.origin === location.origin) link.target = "_self";
 }, { capture: true });
 
+// A list of findings: answer, probability, flags, and a way into the review of each draft.
+const BATTERY_STATE = "overread-battery-state";
+const BATTERY_OPEN = "overread-battery-open";
+let opened = 0;
+let drawn = null;
+
+function openDraft(id) {
+  const field = document.getElementById(BATTERY_OPEN)?.querySelector("textarea, input");
+  if (!field) return;
+  opened += 1; // so that opening the same draft again is a change too
+  const prototype = field instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
+  Object.getOwnPropertyDescriptor(prototype.prototype, "value").set.call(field, `${id} ${opened}`);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  setTimeout(() => document.getElementById("overread-correction")?.scrollIntoView({ block: "center" }), 800);
+}
+
+function batteryRow(row) {
+  const share = element("td", { className: "share" });
+  if (row.share !== null) {
+    const bar = element("meter", { min: 0, max: 1, value: row.share });
+    bar.setAttribute("aria-hidden", "true");
+    share.append(bar, ` ${Math.round(row.share * 100)} %`);
+  }
+  const notes = element("td", { textContent: row.notes.join(" ") });
+  const way = element("td");
+  if (row.draft_id) {
+    const open = element("button", { type: "button", textContent: "Review" });
+    open.setAttribute("aria-label", `Review the draft: ${row.finding}`);
+    open.onclick = () => openDraft(row.draft_id);
+    way.append(open);
+  }
+  const finding = element("th", { textContent: row.finding, scope: "row" });
+  return element("tr", {}, finding, element("td", { textContent: row.answer || "…" }), share, notes, way);
+}
+
+function drawBattery() {
+  const slot = document.getElementById("overread-battery");
+  const field = document.getElementById(BATTERY_STATE)?.querySelector("textarea, input");
+  if (!slot || !field || (drawn === field.value && slot.dataset.drawn)) return;
+  drawn = field.value;
+  slot.dataset.drawn = "1";
+  const state = readState(BATTERY_STATE);
+  if (!state) {
+    slot.replaceChildren();
+    return;
+  }
+  const told = element("span", { textContent: state.progress });
+  told.setAttribute("role", "status");
+  const head = element("tr", {}, ...["Finding", "Answer", "Probability", "Flags", ""].map(
+    (text) => element("th", { textContent: text, scope: "col" })));
+  const table = element("table", { className: "battery" },
+    element("caption", {}, element("strong", { textContent: state.notice }), " ", told),
+    element("thead", {}, head), element("tbody", {}, ...state.rows.map(batteryRow)));
+  slot.replaceChildren(element("div", {}, table));
+}
+
 const MOUNTS = [["overread-upload", mountUpload, STATE_ID], ["overread-account", mountAccount, null]];
 
 function mountWhatAppeared() {
@@ -167,6 +223,7 @@ function mountWhatAppeared() {
     slot.dataset.mounted = "1";
     mount(slot);
   }
+  drawBattery();
 }
 
 new MutationObserver(mountWhatAppeared).observe(document.documentElement, { childList: true, subtree: true });

@@ -16,7 +16,14 @@ from storage.vocabulary import Attestation, CaseState, Verdict
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.judging import ReviewInput
-from webapp.services.views import CaseView, DoneEvent, DraftView, TokenEvent
+from webapp.services.views import (
+    BatteryErrorEvent,
+    BatteryResultEvent,
+    CaseView,
+    DoneEvent,
+    DraftView,
+    TokenEvent,
+)
 from webapp.ui import reading_view as view
 from webapp.ui import words
 from webapp.ui.common import QUIET, REFUSALS, ActorOf, as_text, asker, plainly, when
@@ -37,6 +44,7 @@ def build_reading_page(page: gr.Blocks, services: Services, actor_of: ActorOf) -
     _wire_held(handlers, parts, controls)
     _wire_own_read(handlers, parts, controls)
     _wire_asking(handlers, parts, controls)
+    _wire_battery(handlers, parts, controls)
     _wire_review(handlers, parts, controls)
     _wire_saving(handlers, parts, controls)
     controls.next_case.click(handlers.next_case, None, controls.goto, **QUIET)
@@ -89,6 +97,30 @@ def _wire_asking(handlers: "Handlers", parts: Parts, controls: Controls) -> None
         parts.case_id,
         [*parts.all_parts(), controls.ask, controls.stop],
         cancels=running,
+        **QUIET,
+    )
+
+
+def _wire_battery(handlers: "Handlers", parts: Parts, controls: Controls) -> None:
+    buttons = [controls.battery_ask, controls.battery_stop]
+    asked = controls.battery_ask.click(
+        handlers.ask_battery,
+        [parts.case_id, parts.model, controls.viewer_out],
+        [parts.battery_state, *buttons],
+        concurrency_limit=None,
+        **QUIET,
+    )
+    controls.battery_stop.click(
+        handlers.battery_stopped,
+        parts.case_id,
+        [parts.battery_state, *buttons],
+        cancels=[asked],
+        **QUIET,
+    )
+    controls.battery_open.change(
+        handlers.open_draft,
+        [parts.case_id, controls.battery_open],
+        parts.all_parts(),
         **QUIET,
     )
 
@@ -257,6 +289,53 @@ class Handlers:
 
         return ask
 
+    async def ask_battery(
+        self, case_id: str, model: str | None, viewer_out: str, request: gr.Request
+    ) -> AsyncGenerator[tuple[Any, ...], None]:
+        """Fill the table as answers come; closing this generator stops the worker."""
+        actor = asker(self.actor_of, request)
+        idle = gr.update(interactive=True), gr.update(interactive=False)
+        busy = gr.update(interactive=False), gr.update(interactive=True)
+        drafts: dict[str, DraftView] = {}
+        failed: list[str] = []
+        yield view.battery_state(drafts, running=True), *busy
+        try:
+            asked = self.services.batteries.ask(
+                actor,
+                UUID(case_id),
+                battery=view.BATTERY,
+                idempotency_key=uuid4().hex,
+                model=model,
+                images=view.OnScreen.read(viewer_out).images(),
+            )
+            async with aclosing(asked) as events:
+                async for event in events:
+                    if isinstance(event, BatteryResultEvent):
+                        drafts[event.question.id] = event.draft
+                        yield view.battery_state(drafts, running=True), *busy
+                    elif isinstance(event, BatteryErrorEvent):
+                        failed.append(event.message)
+        except REFUSALS as refusal:
+            failed.append(str(refusal))
+        for message in dict.fromkeys(failed):
+            gr.Warning(message)
+        yield await self._battery(actor, case_id), *idle
+
+    async def battery_stopped(self, case_id: str, request: gr.Request) -> tuple[Any, ...]:
+        """Show what was stored of a stopped battery."""
+        await asyncio.sleep(STOPPED_DRAFT_POLL_S)
+        idle = gr.update(interactive=True), gr.update(interactive=False)
+        return await self._battery(asker(self.actor_of, request), case_id), *idle
+
+    async def _battery(self, actor: Actor, case_id: str) -> str:
+        case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
+        return view.battery_state(view.of_battery(case))
+
+    @plainly
+    def open_draft(self, case_id: str, opened: str, request: gr.Request) -> list[Any]:
+        """Open a draft of the table for review; behind its id stands a count of clicks."""
+        return self._shown(UUID(case_id), request, UUID(opened.partition(" ")[0]))
+
     async def stopped(self, case_id: str, request: gr.Request) -> list[Any]:
         """Show the conversation once the stopped draft is stored."""
         actor = asker(self.actor_of, request)
@@ -348,7 +427,7 @@ class Handlers:
         actor = asker(self.actor_of, request)
         case = self.services.worklist.case(actor, case_id)
         half = self.services.reading.progress(actor, case_id) or {}
-        drafts = view.drafts(case)
+        drafts = view.drafts(case, draft_id)
         chosen = [draft for draft in drafts if draft.id == draft_id] or drafts[-1:]
         draft = chosen[0] if chosen else None
         return [
@@ -397,13 +476,15 @@ class Handlers:
             view.conversation(case.messages),
             half.get("question", ""),
             gr.skip(),
+            gr.update(visible=view.suits_battery(case)),
+            view.battery_state(view.of_battery(case)),
         ]
 
     def _review(self, case: CaseView, half: dict[str, Any], draft: DraftView | None) -> list[Any]:
         if draft is None:
             return [gr.update(visible=False), gr.skip(), "", False, "", ""]
         review = view.latest_review(case, draft.id)
-        choices = view.draft_choices(case)
+        choices = view.draft_choices(case, draft.id)
         kept = half.get("drafts", {}).get(str(draft.id), {})
         text = review.final_text if review and review.final_text else draft.shown_text
         comment = review.comment if review else ""
@@ -443,6 +524,8 @@ class Handlers:
                 [],
                 "",
                 gr.skip(),
+                hidden,
+                "",
             ),
             *(hidden, gr.skip(), "", False, "", ""),
         ]

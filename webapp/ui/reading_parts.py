@@ -32,6 +32,8 @@ class Parts:
     chat: gr.Chatbot
     question: gr.Textbox
     model: gr.Radio
+    battery_group: gr.Column
+    battery_state: gr.Textbox
     review_group: gr.Column
     which: gr.Radio
     correction: gr.Textbox
@@ -58,6 +60,9 @@ class Controls:
     quick: list[gr.Button]
     ask: gr.Button
     stop: gr.Button
+    battery_ask: gr.Button
+    battery_stop: gr.Button
+    battery_open: gr.Textbox
     accept: gr.Button
     save: gr.Button
     reject: gr.Button
@@ -70,6 +75,8 @@ def lay_out() -> tuple[Parts, Controls]:
     strip()
     viewer_out = gr.Textbox(visible=HIDDEN, elem_id="overread-viewer-out")
     viewer_state = gr.Textbox(visible=HIDDEN, elem_id="overread-viewer-state")
+    battery_state = gr.Textbox(visible=HIDDEN, elem_id="overread-battery-state")
+    battery_open = gr.Textbox(visible=HIDDEN, elem_id="overread-battery-open")
     goto = gr.Textbox(visible=HIDDEN, elem_id="overread-goto")
     states = gr.State(None), gr.State(None), gr.State(0)
     with gr.Row():
@@ -110,6 +117,7 @@ def lay_out() -> tuple[Parts, Controls]:
                     stop = gr.Button(
                         "Stop", variant="stop", size="sm", min_width=64, interactive=False
                     )
+                battery_group, battery_ask, battery_stop = _battery()
             review_group, review, buttons = _review()
     parts = Parts(
         *states,
@@ -126,6 +134,8 @@ def lay_out() -> tuple[Parts, Controls]:
         chat,
         question,
         model,
+        battery_group,
+        battery_state,
         review_group,
         *review,
     )
@@ -142,6 +152,9 @@ def lay_out() -> tuple[Parts, Controls]:
         quick=quick,
         ask=ask,
         stop=stop,
+        battery_ask=battery_ask,
+        battery_stop=battery_stop,
+        battery_open=battery_open,
         accept=accept,
         save=save,
         reject=reject,
@@ -175,6 +188,17 @@ def _own_read() -> tuple[gr.Column, gr.Textbox, gr.Radio, gr.Button, gr.Button, 
             commit = gr.Button("Commit my read", variant="primary", size="sm")
     shown = gr.Markdown(elem_classes="hint")
     return group, text, confidence, normal, commit, shown
+
+
+def _battery() -> tuple[gr.Column, gr.Button, gr.Button]:
+    """Lay out the slot that the page's own script fills with a table: its cells hold model text."""
+    with gr.Column(visible=False) as group:
+        with gr.Row(elem_classes="quick"):
+            ask = gr.Button(words.BATTERY_ASK, size="sm")
+            stop = gr.Button(words.BATTERY_STOP, variant="stop", size="sm", interactive=False)
+        with gr.Group(elem_id="overread-battery"):
+            pass
+    return group, ask, stop
 
 
 def _review() -> tuple[

@@ -1,14 +1,18 @@
 """What the reading page shows of a case, as plain values: no components and no events here."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from inference.prompts.battery import battery
 from storage.vocabulary import CaseState
 from webapp.services.views import CaseView, DraftView, MessageView, ReviewView
 from webapp.ui import words
 from webapp.ui.common import as_text, when
+
+BATTERY: Final = "chest-findings"
 
 Turn = dict[str, Any]
 
@@ -74,10 +78,61 @@ def viewer_state(case: CaseView, regions: list[dict[str, Any]]) -> str:
     )
 
 
+def suits_battery(case: CaseView) -> bool:
+    """Say whether the case is surely a chest film, which the 14 findings are about."""
+    return battery(BATTERY).suits(case.modality, case.body_part) is True
+
+
+def battery_state(drafts: Mapping[str, DraftView], *, running: bool = False) -> str:
+    """Return the JSON from which the page's script draws the table; empty without a result.
+
+    Args:
+        drafts: The answers there are, by the question's id in the battery.
+        running: Whether more are coming.
+    """
+    if not drafts and not running:
+        return ""
+    asked = battery(BATTERY).questions
+    progress = words.BATTERY_PROGRESS.format(answered=len(drafts), asked=len(asked))
+    rows = [_battery_row(each.finding, drafts.get(each.id)) for each in asked]
+    return json.dumps({"notice": words.DRAFT_HEADING, "progress": progress, "rows": rows})
+
+
+def _battery_row(finding: str, draft: DraftView | None) -> dict[str, Any]:
+    if draft is None:
+        return {"finding": finding, "answer": "", "share": None, "notes": [], "draft_id": None}
+    chosen = draft.shown_text.partition("\n")[0].strip()
+    unchecked = draft.consistency is not None and not draft.consistency["checked"]
+    return {
+        "finding": finding,
+        "answer": chosen,
+        "share": (draft.choices or {}).get(chosen),
+        "notes": [f"⚑ {flag['message']}" for flag in draft.flags]
+        + ([words.NOT_CHECKED] if unchecked else []),
+        "draft_id": str(draft.id),
+    }
+
+
+def of_battery(case: CaseView) -> dict[str, DraftView]:
+    """Return the newest answer to each question of the battery."""
+    return {
+        message.battery["question"]: message.draft
+        for message in case.messages
+        if message.battery is not None
+        and message.battery["id"] == BATTERY
+        and message.draft is not None
+    }
+
+
 def conversation(messages: tuple[MessageView, ...]) -> list[Turn]:
-    """Return the conversation as a chat shows it, every answer under the notice."""
+    """Return the conversation as a chat shows it, every answer under the notice.
+
+    A battery is no conversation: its answers stand in a table.
+    """
     turns: list[Turn] = []
     for message in messages:
+        if message.battery is not None:
+            continue
         turns.append({"role": "user", "content": as_text(message.text)})
         turns.append(answer(message.draft.shown_text if message.draft else None, message.draft))
     return turns
@@ -100,9 +155,18 @@ def answer(text: str | None, draft: DraftView | None = None) -> Turn:
     return {"role": "assistant", "content": "\n".join(lines)}
 
 
-def drafts(case: CaseView) -> list[DraftView]:
-    """Return the drafts there is something to review in, oldest first."""
-    return [m.draft for m in case.messages if m.draft is not None and m.draft.shown_text]
+def drafts(case: CaseView, opened: UUID | None = None) -> list[DraftView]:
+    """Return the drafts there is something to review in, oldest first.
+
+    Of a battery's, only the one that was opened from its table.
+    """
+    return [
+        m.draft
+        for m in case.messages
+        if m.draft is not None
+        and m.draft.shown_text
+        and (m.battery is None or m.draft.id == opened)
+    ]
 
 
 def draft_label(number: int, draft: DraftView, question: str) -> str:
@@ -111,12 +175,12 @@ def draft_label(number: int, draft: DraftView, question: str) -> str:
     return f"{number}: {short} ({draft.model_id})"
 
 
-def draft_choices(case: CaseView) -> list[tuple[str, str]]:
+def draft_choices(case: CaseView, opened: UUID) -> list[tuple[str, str]]:
     """Return (label, draft id) of every draft that can be reviewed."""
     asked = {m.id: m.text for m in case.messages}
     return [
         (draft_label(number, draft, asked[draft.message_id]), str(draft.id))
-        for number, draft in enumerate(drafts(case), start=1)
+        for number, draft in enumerate(drafts(case, opened), start=1)
     ]
 
 

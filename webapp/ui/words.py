@@ -62,6 +62,9 @@ QUICK_QUESTIONS: Final = (
     "Give a short impression.",
     "Is this normal or abnormal?",
 )
+BATTERY_ASK: Final = "Ask the 14 chest findings"
+BATTERY_STOP: Final = "Stop the findings"
+BATTERY_PROGRESS: Final = "{answered} of {asked} answered"
 STOPPED: Final = " … stopped"
 NOT_CHECKED: Final = "(This answer was not checked by asking the other way round.)"
 ASKED_WITHOUT_ANSWER: Final = "No answer was made. Your question is kept; ask it again."
@@ -74,10 +77,6 @@ VERDICT_AUTOMATIC: Final = "as inferred from your changes"
 REVIEW_SAVED: Final = "Saved as revision {revision}: {verdict}."
 REVIEW_LATEST: Final = "Your latest review of this draft: revision {revision}, {verdict}, {when}."
 REVIEW_AGAIN: Final = " Saving again adds a revision; nothing is overwritten."
-FAILED: Final = (
-    "This did not work. What you wrote is still on the page; try again, and tell your "
-    "administrator if it happens twice."
-)
 NOTHING_CHANGED: Final = "You changed nothing. Choose “Accept as is” if the draft is right."
 SIGNIFICANT_LABEL: Final = "A mistake I corrected could change patient management"
 
