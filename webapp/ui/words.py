@@ -77,6 +77,10 @@ VERDICT_AUTOMATIC: Final = "as inferred from your changes"
 REVIEW_SAVED: Final = "Saved as revision {revision}: {verdict}."
 REVIEW_LATEST: Final = "Your latest review of this draft: revision {revision}, {verdict}, {when}."
 REVIEW_AGAIN: Final = " Saving again adds a revision; nothing is overwritten."
+FAILED: Final = (
+    "This did not work. What you wrote is still on the page; try again, and tell your "
+    "administrator if it happens twice."
+)
 NOTHING_CHANGED: Final = "You changed nothing. Choose “Accept as is” if the draft is right."
 SIGNIFICANT_LABEL: Final = "A mistake I corrected could change patient management"
 
