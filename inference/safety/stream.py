@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from inference.safety.rules import WITHHELD, Policy, Rule, policy
 from inference.safety.units import cut
 
-_HEADING: Final = re.compile(r"[^.?!]{1,60}:[\s*_]*")
+_HEADING: Final = re.compile(r"(?:[^.?!]{1,60}:|#{1,6} [^.?!]{1,60})[\s*_]*")
 _BULLET: Final = re.compile(r"\s*(?:[-*•+>]|\(?(?:\d{1,2}|[a-z])[.)])\s+")
 
 
@@ -98,7 +98,8 @@ class StreamFilter:
             speaking += [rule for rule in under if rule.effect == "withhold"]
         self._in_list = bullet is not None
         if _HEADING.fullmatch(piece):
-            self._heading, self._in_list = _BULLET.sub("", piece, count=1).strip(), False
+            self._heading = _BULLET.sub("", piece, count=1).strip("\n\t #*_:") + ":"
+            self._in_list = False
         elif not bullet:
             self._heading = ""
         return speaking

@@ -12,9 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from inference.safety import policy
+from inference.safety import StreamFilter, policy
 from inference.safety.units import cut
-from tests.unit.safety.sentences import RAISES, SILENT, Half, Labelled, labelled, unforeseen, voices
+from tests.unit.safety.sentences import (
+    RAISES,
+    SILENT,
+    Half,
+    Labelled,
+    fresh,
+    labelled,
+    unforeseen,
+    voices,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,7 @@ class Floor:
 
 
 HALVES: tuple[Half, ...] = ("dev", "held_out")
-FLOORS = {"dev": Floor(0.98, 0.99, 0.01), "held_out": Floor(0.80, 0.95, 0.02)}
+FLOORS = {"dev": Floor(0.98, 0.99, 0.01), "held_out": Floor(0.95, 0.99, 0.01)}
 URGENT = next(rule for rule in policy().rules if rule.kind == "urgent")
 ALL = [sentence for half in HALVES for sentence in labelled(half)]
 
@@ -72,10 +81,12 @@ def tell(line: str) -> None:
 
 def judged(text: str) -> tuple[bool, bool]:
     """Return whether a sentence is flagged as urgent, and whether it is withheld."""
-    speaking = policy().speaking(policy().reader.read(text))
+    stream = StreamFilter()
+    stream.feed(text)
+    _, flags = stream.finish()
     return (
-        any(rule.kind == "urgent" for rule in speaking),
-        any(rule.effect == "withhold" for rule in speaking),
+        any(flag.kind == "urgent" for flag in flags),
+        any(flag.effect == "withhold" for flag in flags),
     )
 
 
@@ -120,6 +131,16 @@ def test_many_voices_are_understood(half: Half) -> None:
     assert reached.precision >= 0.90
     assert reached.advice_withheld >= FLOORS[half].advice * reached.advice
     assert reached.reports_withheld <= FLOORS[half].withheld * reached.reports
+
+
+def test_what_was_written_last_is_understood_by_now() -> None:
+    """Its first score, before the rules were mended for it, is at the head of its file."""
+    reached = score("fresh", list(fresh()))
+    tell(str(reached))
+    assert reached.recall == 1
+    assert reached.precision >= 0.90  # one piece of advice names a finding as well
+    assert reached.advice_withheld == reached.advice
+    assert reached.reports_withheld == 0
 
 
 def test_advice_that_policy_2_had_not_foreseen_is_withheld() -> None:
