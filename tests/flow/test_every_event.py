@@ -32,6 +32,7 @@ SILENT = {
     ("accounts", "actor_of_token"): "finds out who asks; what is asked for has its event",
     ("serving", "ready"): "tells of no case and no person",
     ("serving", "models"): "tells of no case and no person",
+    ("batteries", "ask"): "each of its questions has the two events of `asking.ask`",
     ("exporting", "archive"): "asks `file` first, which has its event",
 }
 NOT_USE_CASES = {"store", "sandbox", "worker", "trail"}
@@ -185,6 +186,12 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.OPEN_EXPORT],
         lambda s, actor, export: s.exporting.file(actor, export, "manifest.json"),
     ),
+    ("auditing", "page"): ([Action.OPEN_AUDIT], lambda s, actor: s.auditing.page(actor)),
+    ("auditing", "export"): (
+        [Action.EXPORT_AUDIT],
+        lambda s, actor: list(s.auditing.export(actor, "csv")),
+    ),
+    ("auditing", "verify"): ([Action.VERIFY_AUDIT], lambda s, actor: s.auditing.verify(actor)),
     ("exporting", "write_to"): (
         [Action.EXPORT],
         lambda s, actor: s.exporting.write_to(actor, "trl-kto", s.folder / "export"),

@@ -77,6 +77,8 @@ API_ROUTES: Final = (
     Route("GET", f"{API}/exports", ADMINS, "data leave the house"),
     Route("POST", f"{API}/exports", ADMINS, "data leave the house"),
     Route("GET", f"{API}/exports/{{export_id}}/files/{{name:path}}", ADMINS, "data leave"),
+    Route("GET", f"{API}/audit", ADMINS, "it tells of everybody"),
+    Route("GET", f"{API}/audit/export", ADMINS, "it tells of everybody"),
 )
 
 DOORS: Final = (

@@ -13,6 +13,7 @@ from inference.errors import InferenceError
 from storage.errors import StorageError
 from webapp.cli import (
     ask,
+    audit,
     check,
     collections,
     demo,
@@ -30,7 +31,20 @@ from webapp.logs import configure_logging
 from webapp.services.errors import ServiceError
 from webapp.settings import SettingsRefusedError, WebSettings
 
-COMMANDS = (init, serve, users, tokens, collections, ingest, studies, ask, export, check, demo)
+COMMANDS = (
+    init,
+    serve,
+    users,
+    tokens,
+    collections,
+    ingest,
+    studies,
+    ask,
+    export,
+    audit,
+    check,
+    demo,
+)
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:

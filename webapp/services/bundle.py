@@ -15,6 +15,7 @@ from storage.intake.sandbox import Sandbox
 from storage.keys import Keys
 from webapp.services.accounts import Accounts
 from webapp.services.asking import Asking
+from webapp.services.auditing import Auditing
 from webapp.services.batteries import Batteries
 from webapp.services.collections import Collections
 from webapp.services.exporting import Exporting
@@ -84,6 +85,7 @@ class Services:
     exporting: Exporting
     serving: Serving
     trail: Trail
+    auditing: Auditing
 
     def close(self) -> None:
         """Close the database and end the decoding children; for those who asked no model."""
@@ -145,4 +147,5 @@ def build_services(
         exporting=Exporting(store, blobs, keys, now),
         serving=Serving(store, blobs, worker=answering, now=now),
         trail=trail,
+        auditing=Auditing(store, now, trail),
     )

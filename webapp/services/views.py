@@ -16,6 +16,7 @@ from storage.vocabulary import (
     ErrorSubtype,
     ExportFormat,
     FinishReason,
+    Outcome,
     Progress,
     Protocol,
     RegionType,
@@ -390,6 +391,29 @@ class ExportView:
     files: Mapping[str, Mapping[str, Any]]  # path inside the export -> sha256, bytes
     manifest_sha256: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of the trail; `id` is its number as text, `person` the account's name."""
+
+    id: str
+    at: datetime
+    person_id: UUID | None
+    person: str
+    role: str
+    via: str
+    came_from: str
+    action: str
+    object_type: str
+    object_id: str
+    outcome: Outcome
+    code: str
+    count: int
+    request_id: str
+    app_version: str
+    previous_hash: str
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
