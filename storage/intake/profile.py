@@ -36,6 +36,7 @@ class Entry:
     high: float = 0.0
     counts: range = range(0)
     holds: tuple[str, ...] = ()
+    kept_empty: bool = False  # present without a value where none of the source's may stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def profile() -> Profile:
     text = files("storage.intake").joinpath("profile.toml").read_text(encoding="utf-8")
     source = tomllib.loads(text)
     words = {name: tuple(values) for name, values in source["words"].items()}
-    entries = [_entry(row, words) for row in source["elements"]]
+    empty = frozenset(source["kept_empty"])
+    entries = [_entry(row, words, empty) for row in source["elements"]]
     by_tag = {entry.tag: entry for entry in sorted(entries, key=lambda entry: entry.tag)}
     return Profile(source["edition"], by_tag, words)
 
@@ -71,7 +73,8 @@ def explain() -> str:
     ]
     for entry in profile().entries.values():
         tag = f"({entry.tag >> 16:04X},{entry.tag & 0xFFFF:04X})"
-        cells = (tag, entry.keyword, entry.vr, _kept(entry), entry.section, entry.reason)
+        kept = _kept(entry) + ("; else no value" if entry.kept_empty else "")
+        cells = (tag, entry.keyword, entry.vr, kept, entry.section, entry.reason)
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("| all others | | | nothing | PS3.15 E.1-1 | default deny, at every depth |")
     return "\n".join(lines) + "\n"
@@ -113,13 +116,14 @@ def kept_age(value: Any) -> str | None:  # noqa: ANN401 - whatever the header ho
     return match[0] if years < OLDEST_YEARS + 1 else f"{OLDEST_YEARS + 1:03d}Y"
 
 
-def _entry(row: list[str], words: Mapping[str, tuple[str, ...]]) -> Entry:
+def _entry(row: list[str], words: Mapping[str, tuple[str, ...]], empty: frozenset[str]) -> Entry:
     """Read one line of the table."""
     tag, keyword, vr, rule, section, reason = row
     kind, *rest = rule.split()
     number = int(tag[1:5] + tag[6:10], 16)
     entry = Entry(number, keyword, vr, rule, section, reason, kind)
     fields = {name: getattr(entry, name) for name in Entry.__slots__}
+    fields["kept_empty"] = keyword in empty
     match kind:
         case "words":
             fields["words"] = frozenset(words[rest[0]])

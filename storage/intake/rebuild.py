@@ -39,6 +39,7 @@ _FOR_DECODING: Final = (
     "PatientBirthDate", "StudyDate",
 )  # fmt: skip
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, NotImplementedError, OverflowError)
+_NOTHING: Final = {"CS": "", "DS": None, "IS": None}
 _STUDY_UID, _SERIES_UID, _INSTANCE_UID = 0x0020000D, 0x0020000E, 0x00080018
 
 
@@ -131,7 +132,7 @@ def _kept(entry: Entry, source: Dataset, names: dict[int, str], given: Given) ->
         return DataElement(entry.tag, "SQ", Sequence(items))
     fresh = _fresh(entry, values_of(element))
     if not fresh:
-        return None
+        return DataElement(entry.tag, entry.vr, _NOTHING[entry.vr]) if entry.kept_empty else None
     return DataElement(entry.tag, entry.vr, fresh[0] if len(fresh) == 1 else fresh)
 
 
@@ -170,6 +171,8 @@ def _complete(clean: Dataset, source: Dataset, scanned: Scanned) -> None:
     if "WindowCenter" not in clean or "WindowWidth" not in clean:
         for keyword in ("WindowCenter", "WindowWidth"):
             clean.pop(keyword, None)
+    if "FrameOfReferenceUID" not in clean and "PositionReferenceIndicator" not in source:
+        clean.pop("PositionReferenceIndicator", None)  # the other half of the same module
     rescale = rescale_of(source)  # of the source: a slope the profile drops must not go unseen
     if rescale is not None and rescale_of(clean) is None:
         raise RefusedFileError("bad_rescale")

@@ -1,6 +1,8 @@
 """Every file that pydicom ships: its pixels are kept exactly, or it is refused by name."""
 
+from collections import Counter
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -8,10 +10,15 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom import config
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
-from storage.intake.refusals import RefusedFileError
+from storage.intake.door import receive
+from storage.intake.refusals import SENTENCES, RefusedFileError
+from storage.intake.sandbox import Sandbox
+from storage.intake.scan import IMAGE_CLASSES
+from storage.keys import Keys
 from tests.unit.intake.samples import BUNDLED, bundled, rebuilt
 
 REFUSED: Final = {
@@ -81,6 +88,37 @@ def test_what_is_refused_has_its_code(name: str) -> None:
     with pytest.raises(RefusedFileError) as refusal:
         rebuilt(bundled(name))
     assert refusal.value.code == REFUSED.get(name, "radiotherapy_object")
+
+
+def is_an_image(path: Path) -> bool:
+    """Tell by pydicom whether a file is a DICOM file of an image class with pixels."""
+    try:
+        source = pydicom.dcmread(path)
+    except InvalidDicomError:
+        return False
+    return "PixelData" in source and source.SOPClassUID in IMAGE_CLASSES
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # old files, unusual values
+def test_every_file_of_the_package_passes_the_door_or_is_refused_by_name(
+    keys: Keys, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.settings, "_reading_validation_mode", config.IGNORE)
+    outcomes: Counter[str] = Counter()
+    everything = [path for path in BUNDLED.parent.rglob("*") if path.is_file()]
+    for path in (path for path in everything if path.suffix not in (".py", ".pyc")):
+        (result,) = receive([path], keys=keys, sandbox=sandbox)  # alone: many share an identity
+        outcomes[result.outcome] += 1
+        if result.item is None:
+            known = path.name in REFUSED or path.name == UNDECODABLE
+            assert result.message == SENTENCES[result.code]
+            assert known or not is_an_image(path), (path.name, result.code)
+            continue
+        expected, _ = own_decode(path.read_bytes())
+        kept = pydicom.dcmread(BytesIO(result.item.dicom)).pixel_array
+        assert np.array_equal(kept, expected), path.name
+    assert outcomes["admitted"] + outcomes["held"] > 80
+    assert outcomes["refused"] > 80
 
 
 def test_ct_is_served_in_hounsfield_units() -> None:

@@ -38,7 +38,7 @@ def test_the_explanation_has_a_line_for_every_entry_and_for_all_others() -> None
     lines = explain().splitlines()
     assert len(lines) == len(profile().entries) + 3
     assert "| (0010,0020) | PatientID | LO | a keyed pseudonym |" in explain()
-    assert "| (0018,0060) | KVP | DS | numbers from 1 to 1000 |" in explain()
+    assert "| (0018,0060) | KVP | DS | numbers from 1 to 1000; else no value |" in explain()
     assert lines[-1].startswith("| all others |")
 
 

@@ -46,6 +46,12 @@ def test_identity_is_replaced_by_pseudonyms() -> None:
     assert not made.PatientBirthDate
 
 
+def test_a_value_that_may_not_stay_leaves_an_empty_element_where_one_is_expected() -> None:
+    made = clean(ct(PatientSex="X", KVP="5000", ScanOptions="OTTILIE"))
+    assert (made.PatientSex, made.KVP, made.ScanOptions) == ("", None, "")
+    assert "KVP" not in clean(ct())
+
+
 def test_two_files_of_a_study_keep_their_common_identity() -> None:
     one, other = clean(ct()), clean(ct(SOPInstanceUID="1.2.3.4.5.9", InstanceNumber=2))
     assert one.StudyInstanceUID == other.StudyInstanceUID
