@@ -106,6 +106,18 @@ def render(
     return turns
 
 
+def room_to_explain(template_id: str, family: str | None) -> int:
+    """Return how many tokens an explanation behind a chosen answer may take.
+
+    None for a family that gets no system text, which is what asks for the explanation: whatever
+    such a model says behind the word is unlike anything it was trained to say.
+
+    Raises:
+        UnknownTemplateError: this release does not have the template.
+    """
+    return 0 if family in WITHOUT_SYSTEM_TEXT else template(template_id).explain_tokens
+
+
 def _put(chosen: Template, question: str, choices: Sequence[str]) -> str:
     typed = " ".join(question.split()) if chosen.one_line else question
     offered = ", ".join(choices or chosen.choices)

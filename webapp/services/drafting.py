@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from inference.prompts import render, template
+from inference.prompts import render, room_to_explain, template
 from inference.prompts.battery import Battery, BatteryQuestion
 from inference.protocol import Ask, Decoding, ServedModel
 from inference.safety import screen
@@ -181,7 +181,7 @@ class Drafting:
             message.model,
             decoding,
             tuple(message.choices or ()),
-            explain_tokens=put_by.explain_tokens if message.choices else 0,
+            explain_tokens=room_to_explain(put_by.id, family) if message.choices else 0,
         )
         return Sending(
             ask=ask,

@@ -2,7 +2,13 @@
 
 import pytest
 
-from inference.prompts import UnknownTemplateError, render, template, template_ids
+from inference.prompts import (
+    UnknownTemplateError,
+    render,
+    room_to_explain,
+    template,
+    template_ids,
+)
 from inference.protocol import Turn
 
 REASON = (
@@ -81,6 +87,18 @@ def test_only_the_closed_question_leaves_room_for_an_explanation() -> None:
         **dict.fromkeys(template_ids(), 0),
         "closed_question": 64,
     }
+
+
+@pytest.mark.parametrize(
+    ("family", "room"),
+    [
+        pytest.param("llava-med-v1.5", 64, id="a family that is told to explain"),
+        pytest.param(None, 64, id="any other server"),
+        pytest.param("overread-demo", 0, id="a family trained on one literal prompt"),
+    ],
+)
+def test_only_who_is_told_to_explain_gets_room_for_it(family: str | None, room: int) -> None:
+    assert room_to_explain("closed_question", family) == room
 
 
 def test_hashes_differ_between_templates() -> None:

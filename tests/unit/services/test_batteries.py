@@ -8,7 +8,7 @@ import pytest
 
 from inference.errors import AnswerFailedError, WorkerUnavailableError
 from inference.prompts.battery import battery
-from inference.protocol import Decoding
+from inference.protocol import Decoding, ServedModel
 from storage.errors import IdempotencyConflictError, NotFoundError
 from storage.tables import Case, Draft, Message
 from storage.vocabulary import CaseState, FinishReason, Protocol, Role
@@ -123,13 +123,15 @@ async def test_questions_go_first_and_share_the_study_without_the_conversation(
     asking = Asking(world.store, world.blobs, world.clock, worker)
     await ask_one(asking, reader, case, "chat", text="What is this?")
     worker.asked.clear()
+    worker.listed = (ServedModel("llava-med", "llava-med-v1.5"),)
     await ask(batteries, reader, case)
     questions, checks = worker.asked[:14], worker.asked[14:]
     assert [asked.explain_tokens for asked in questions] == [64] * 14
     assert [asked.explain_tokens for asked in checks] == [0] * 14
-    assert {len(asked.turns) for asked in worker.asked} == {1}
-    assert len({asked.turns[0].images for asked in worker.asked}) == 1
-    assert len(questions[0].turns[0].images) == 1
+    assert {asked.turns[0].role for asked in worker.asked} == {"system"}
+    assert {len(asked.turns) for asked in worker.asked} == {2}
+    assert len({asked.turns[1].images for asked in worker.asked}) == 1
+    assert len(questions[0].turns[1].images) == 1
 
 
 async def test_battery_does_not_enter_the_conversation(

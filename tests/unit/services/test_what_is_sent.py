@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inference.protocol import Decoding
+from inference.protocol import Decoding, ServedModel
 from storage.tables import Case, Draft, Image, Instance, Message
 from storage.vocabulary import Role
 from tests.unit.services.fake_worker import FakeWorker
@@ -20,7 +20,7 @@ COMPARES = "Compared with the previous film the effusion is smaller."
 
 @pytest.fixture
 def worker() -> FakeWorker:
-    return FakeWorker()
+    return FakeWorker(listed=(ServedModel("llava-med", "llava-med-v1.5", "a" * 64),))
 
 
 @pytest.fixture
@@ -64,6 +64,15 @@ async def test_choice_is_followed_by_its_explanation_and_both_are_reviewed(
     assert draft.choices == {"present": 0.9, "absent": 0.1, "indeterminate": 0.0}
     assert draft.decoding["explain_tokens"] == 64
     assert draft.flags == ()
+
+
+async def test_model_that_was_never_told_to_explain_answers_with_the_word_alone(
+    asking: Asking, worker: FakeWorker, reader: Actor, case: Case
+) -> None:
+    worker.says, worker.listed = ("present",), (ServedModel("overread-demo", "overread-demo"),)
+    draft = draft_of(await ask(asking, reader, case, **CLOSED))
+    assert [asked.explain_tokens for asked in worker.asked] == [0, 0]
+    assert "explain_tokens" not in draft.decoding
 
 
 async def test_explanation_is_judged_by_the_rules_like_any_text(
