@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from webapp.auth.routes import NOBODY, Route, Surface
-from webapp.services.policy import TRAINEES_UP
+from webapp.services.policy import ADMINS, TRAINEES_UP
 
 ASSETS: Final = (
     "/assets/{path:path}",
@@ -97,15 +97,20 @@ SHUT: Final = (
 """What nobody may call, with the reason."""
 
 
-def page_routes(mounted_at: str, pages: Iterable[str]) -> Iterator[Route]:
+def page_routes(
+    mounted_at: str, pages: Iterable[str], admin_pages: Iterable[str] = ()
+) -> Iterator[Route]:
     """Yield the entries of one Gradio mount.
 
     Args:
         mounted_at: Path of the mount without a trailing slash; empty for the root.
         pages: Paths of the pages below it, each with its leading slash.
+        admin_pages: Those that only administrators open.
     """
     for path in pages:
         yield Route("GET", mounted_at + path, TRAINEES_UP, "a page", Surface.PAGE)
+    for path in admin_pages:
+        yield Route("GET", mounted_at + path, ADMINS, "a page of administrators", Surface.PAGE)
     for method, path in LIVING:
         yield Route(
             method,

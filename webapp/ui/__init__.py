@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import gradio as gr
 from fastapi import FastAPI
@@ -10,10 +10,13 @@ from gradio.components import Navbar
 from starlette.requests import Request
 from starlette.routing import Mount
 
+from storage.vocabulary import Role
 from webapp.auth.inline_scripts import InlineScripts
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.errors import ServiceError
+from webapp.ui.audit_page import build_audit_page
+from webapp.ui.common import QUIET, ActorOf, asker, plainly
 from webapp.ui.exports_page import build_exports_page
 from webapp.ui.reading_page import build_reading_page
 from webapp.ui.upload_page import build_upload_page
@@ -28,22 +31,40 @@ SYSTEM_FONTS: Final = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans
 PAGES: Final = (
     ("Upload", "/upload", build_upload_page),
     ("Read", "/read", build_reading_page),
-    ("Exports", "/exports", build_exports_page),
 )
+ADMIN_PAGES: Final = (
+    ("Exports", "/exports", build_exports_page),
+    ("Audit", "/audit", build_audit_page),
+)
+"""Pages that the gate opens to administrators only, and that nobody else is shown a link to."""
+LINKS: Final = [(name, path.removeprefix("/")) for name, path, _ in ADMIN_PAGES]
 
 
 def build_pages(services: Services, actor_of: Callable[[Request], Actor]) -> gr.Blocks:
     """Build every page over the given use cases."""
     pages = gr.Blocks(title="Overread", analytics_enabled=False, fill_width=True)
     with pages:
-        Navbar(main_page_name="Worklist")
+        _navigation(pages, actor_of)
         build_worklist_page(pages, services, actor_of)
-    for name, path, build in PAGES:
-        with pages.route(name, path) as page:
-            Navbar(main_page_name="Worklist")
+    for name, path, build in (*PAGES, *ADMIN_PAGES):
+        public = (name, path, build) in PAGES
+        with pages.route(name, path, show_in_navbar=public) as page:
+            _navigation(page, actor_of)
             build(page, services, actor_of)
     pages.queue(default_concurrency_limit=16)
     return pages
+
+
+def _navigation(page: gr.Blocks, actor_of: ActorOf) -> None:
+    """Lay out the links to the pages; Gradio's own list is the same for everybody."""
+    navbar = Navbar(main_page_name="Worklist")
+
+    @plainly
+    def links(request: gr.Request) -> dict[str, Any]:
+        is_admin = asker(actor_of, request).role is Role.ADMIN
+        return gr.update(value=LINKS if is_admin else [])
+
+    page.load(links, None, navbar, **QUIET)
 
 
 def mount_pages(app: FastAPI, services: Services, actor_of: Callable[[Request], Actor]) -> FastAPI:

@@ -117,4 +117,11 @@ EXPORT_EMPTY: Final = (
     "choose another collection."
 )
 EXPORT_MADE: Final = "Exported {rows} rows in {files} files."
+AUDIT_HEADING: Final = (
+    "### Audit\n"
+    "Every access, change, sign-in and refusal, newest first. Nothing here can be changed; "
+    "`overread audit verify` shows that nothing was."
+)
+AUDIT_EMPTY: Final = "No event fits."
+AUDIT_NOBODY: Final = "–"
 ALL_COLLECTIONS: Final = "all collections"

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from tests.flow.place import Place
 from webapp.auth.inline_scripts import INLINE_SCRIPTS, InlineScripts
-from webapp.ui import PAGES
+from webapp.ui import ADMIN_PAGES, PAGES
 
 TAKES_FILES = tuple(
     component
@@ -76,7 +76,7 @@ def test_no_event_has_a_public_name(blocks: gr.Blocks) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("path", ["/", *(path for _, path, _ in PAGES)])
+@pytest.mark.parametrize("path", ["/", *(path for _, path, _ in (*PAGES, *ADMIN_PAGES))])
 async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) -> None:
     async with place.person("admin") as browser:
         answer: httpx.Response = await browser.get(path, headers={"accept": "text/html"})
@@ -86,3 +86,16 @@ async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) ->
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     assert "'sha256-" in policy
     assert INLINE_SCRIPTS not in answer.headers
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", [path for _, path, _ in ADMIN_PAGES])
+async def test_pages_of_administrators_are_shut_for_others_and_not_in_the_common_list(
+    place: Place, blocks: gr.Blocks, path: str
+) -> None:
+    async with place.person("adjudicator") as browser:
+        answer = await browser.get(path, headers={"accept": "text/html"})
+
+    assert answer.status_code == 403
+    assert "gradio" not in answer.text
+    assert {listed for address, _, listed in blocks.pages if f"/{address}" == path} == {False}
