@@ -1,17 +1,20 @@
-"""Family ids to the modules that implement them, imported when first asked for."""
+"""Family ids to the modules that implement them, imported when first asked for.
+
+A folder can be judged before that: nothing here needs a model library until a model is loaded.
+"""
 
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
-from inference.families.base import LoadedModel, Quantize
-from inference.families.folder import read_manifest
+from inference.families.folder import Manifest, check_contents, read_manifest
 
 if TYPE_CHECKING:
+    import torch
+
+    from inference.families.base import LoadedModel, Quantize
     from inference.families.llava import LlavaFamily
 
 FAMILIES = {
@@ -30,12 +33,8 @@ def find_family(family_id: str) -> "LlavaFamily":
     Raises:
         ModelFolderRefusedError: there is no family of that id; the message lists those there are.
     """
-    try:
-        module, name = FAMILIES[family_id]
-    except KeyError:
-        raise ModelFolderRefusedError(
-            f"There is no model family {family_id!r}; known are {', '.join(FAMILIES)}."
-        ) from None
+    _known(family_id)
+    module, name = FAMILIES[family_id]
     found: LlavaFamily = getattr(import_module(module), name)()
     return found
 
@@ -44,29 +43,56 @@ def load_model(
     directory_or_catalog_id: str | Path,
     *,
     family: str | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    quantize: Quantize | None = None,
-) -> LoadedModel:
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
+    quantize: "Quantize | None" = None,
+) -> "LoadedModel":
     """Load a folder in our layout. Nothing is ever downloaded.
 
     Args:
         directory_or_catalog_id: A folder, or `overread-demo` for the model in the package.
         family: If given, the folder must hold this family.
-        dtype: Of weights and arithmetic.
+        dtype: Of weights and arithmetic; float32 by default.
         device: Where the model goes.
         quantize: Weights of the decoder's linear layers through bitsandbytes.
 
     Raises:
         ModelFolderRefusedError: see `Family.load`.
     """
+    import torch
+
     directory = find_folder(directory_or_catalog_id)
-    manifest = read_manifest(directory)
+    manifest = _of_family(read_manifest(directory), family)
+    return find_family(manifest.family).load(
+        directory,
+        dtype=torch.float32 if dtype is None else dtype,
+        device=torch.device(device),
+        quantize=quantize,
+    )
+
+
+def check_model(directory_or_catalog_id: str | Path, *, family: str | None = None) -> Manifest:
+    """Find out what can be known of a model without a model library and without hashing.
+
+    Raises:
+        ModelFolderRefusedError: loading it would fail; see `load_model`.
+    """
+    manifest = check_contents(find_folder(directory_or_catalog_id))
+    _known(manifest.family)
+    return _of_family(manifest, family)
+
+
+def _known(family_id: str) -> None:
+    if family_id not in FAMILIES:
+        raise ModelFolderRefusedError(
+            f"There is no model family {family_id!r}; known are {', '.join(FAMILIES)}."
+        )
+
+
+def _of_family(manifest: Manifest, family: str | None) -> Manifest:
     if family is not None and family != manifest.family:
         raise ModelFolderRefusedError(f"The folder holds {manifest.family}, not {family} as asked.")
-    return find_family(manifest.family).load(
-        directory, dtype=dtype, device=torch.device(device), quantize=quantize
-    )
+    return manifest
 
 
 def find_folder(directory_or_catalog_id: str | Path) -> Path:

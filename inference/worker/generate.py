@@ -32,6 +32,7 @@ class GenerateOptions:
     max_tokens: int | None = None
     greedy: bool = False
     choices: tuple[str, ...] = ()
+    json_schema: Path | None = None
     seed: int | None = None
     as_json: bool = False
     dump: Path | None = None
@@ -51,6 +52,7 @@ def generate(options: GenerateOptions) -> int:
             seed=options.seed,
         ),
         choices=options.choices,
+        json_schema=_schema(options.json_schema),
     )
     model, budget = open_model(LoadOptions(options.model, options.family))
     engine = Engine(model, engine_config(budget))
@@ -105,6 +107,15 @@ def _history(path: Path | None) -> list[Turn]:
         raise RequestRefusedError(
             'The history must be a JSON list of {"role", "content"} objects.'
         ) from error
+
+
+def _schema(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return _bytes(path).decode()
+    except UnicodeDecodeError:
+        raise RequestRefusedError("The schema cannot be read as JSON.") from None
 
 
 def _role(name: str) -> Any:  # noqa: ANN401  # one of three literals

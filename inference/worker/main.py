@@ -69,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--max-tokens", type=int, metavar="N")
     command.add_argument("--greedy", action="store_true", help="always the most likely token")
     command.add_argument("--choices", default="", metavar="A,B,C", help="answer with one of these")
+    command.add_argument(
+        "--json-schema", type=Path, metavar="FILE", help="answer with JSON that it describes"
+    )
     command.add_argument("--seed", type=int)
     command.add_argument("--json", action="store_true", help="print ids and prompt as well")
     command.add_argument("--dump", type=Path, metavar="FILE.safetensors", help="write tensors")
@@ -128,6 +131,7 @@ def _generate(options: argparse.Namespace) -> int:
             max_tokens=options.max_tokens,
             greedy=options.greedy,
             choices=tuple(text.strip() for text in options.choices.split(",") if text.strip()),
+            json_schema=options.json_schema,
             seed=options.seed,
             as_json=options.json,
             dump=options.dump,
@@ -156,6 +160,6 @@ def _verify(options: argparse.Namespace) -> int:
 def _export_vllm(options: argparse.Namespace) -> int:
     module: Any = import_module("inference.worker.export")
     manifest = module.export_vllm(options.folder, options.out)
-    print(f"{options.out}: {manifest.family}")  # noqa: T201  # the command's output
+    print(f"{options.out}: {manifest.family}, weights {manifest.weights_sha256}")  # noqa: T201  # the command's output
     print(f"Licence: {manifest.licence}")  # noqa: T201  # the command's output
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference.errors import InferenceError
+from inference.families.registry import check_model
 from inference.protocol import ServedModel
 from inference.worker.answering import OneEngine
 from inference.worker.engine.figures import Outcome
@@ -49,6 +50,7 @@ def load_into(
         state.fail("the accelerator was lost; the worker has to be restarted")
 
     try:
+        check_model(options.model, family=options.family)  # before the import that takes seconds
         loading: Any = import_module("inference.worker.loading")
         served: Served = loading.serve_model(
             loading.LoadOptions(

@@ -3,13 +3,15 @@
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,14 @@ def test_choices_are_printed_with_probabilities(capsys: Output, image: Path) -> 
     assert found["text"] in found["choices"]
 
 
+def test_an_answer_is_held_to_a_schema(capsys: Output, image: Path, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"side": {"enum": ["left", "right"]}}}')
+    found = _generate(capsys, "--image", image, "--prompt", "Which?", "--json-schema", schema)
+    assert json.loads(found["text"]) in ({}, {"side": "left"}, {"side": "right"})
+    assert found["finish_reason"] == "stop"
+
+
 def test_without_json_only_the_text_is_printed(capsys: Output, image: Path) -> None:
     arguments = ["--image", str(image), "--prompt", "Is it?", "--choices", "yes"]
     assert main(["generate", "--model", MODEL, *arguments]) == 0
@@ -118,6 +128,7 @@ def test_without_json_only_the_text_is_printed(capsys: Output, image: Path) -> N
         pytest.param(["--model", MODEL, "--image", "gone.png"], "gone.png", id="no file"),
         pytest.param(["--model", MODEL, "--history", "gone.json"], "gone.json", id="no history"),
         pytest.param(["--model", MODEL, "--max-tokens", "0"], "max_tokens", id="no tokens"),
+        pytest.param(["--model", MODEL, "--json-schema", "gone"], "gone", id="no schema"),
     ],
 )
 def test_refusals_are_one_line_and_exit_code_1(
@@ -175,13 +186,15 @@ def test_the_other_commands_refuse_an_empty_folder(
 class _Process:
     """A worker as its supervisor sees it."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        # A pipe that nobody reads would fill up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `kill`
         self._process = subprocess.Popen(  # noqa: S603  # our own program
             [sys.executable, "-m", "inference.worker", "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
         if self._process.stdout is None:
             raise OSError("no output")
@@ -204,13 +217,15 @@ class _Process:
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end; return exit code and standard error."""
-        _, errors = self._process.communicate(timeout=PATIENCE)
-        return self._process.returncode, errors
+        self._process.communicate(timeout=PATIENCE)
+        self._errors.seek(0)
+        return self._process.returncode, self._errors.read()
 
     def kill(self) -> None:
         self._http.close()
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
 
 @pytest.fixture
@@ -269,6 +284,63 @@ def test_a_worker_that_cannot_load_says_why_and_exits(
     code, errors = process.ended()
     assert code == 1
     assert errors.splitlines()[-1].startswith("overread-worker: model.safetensors is not")
+
+
+def _no_manifest(folder: Path) -> None:
+    (folder / "overread.json").unlink()
+
+
+def _pickle(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"")
+
+
+def _code_key(folder: Path) -> None:
+    (folder / "config.json").write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
+
+
+def _unheard_of(folder: Path) -> None:
+    manifest = json.loads((folder / "overread.json").read_text())
+    (folder / "overread.json").write_text(json.dumps({**manifest, "family": "unheard-of"}))
+
+
+@slow_start
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "said"),
+    [
+        pytest.param(_no_manifest, [], "has no overread.json", id="no manifest"),
+        pytest.param(_pickle, [], "pytorch_model.bin does not belong", id="a pickle"),
+        pytest.param(_code_key, [], "asks for code by its key 'auto_map'", id="a key for code"),
+        pytest.param(_unheard_of, [], "no model family 'unheard-of'", id="no such family"),
+        pytest.param(
+            None, ["--family", "llava-rad"], "not llava-rad as asked", id="another family"
+        ),
+    ],
+)
+def test_a_bad_model_folder_is_told_before_a_model_library_is_imported(
+    processes: list[_Process],
+    tmp_path: Path,
+    spoil: Callable[[Path], None] | None,
+    arguments: Sequence[str],
+    said: str,
+) -> None:
+    source = catalog()[MODEL].packaged_folder
+    assert source is not None
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in source.iterdir():
+        shutil.copyfile(path, folder / path.name)
+    if spoil is not None:
+        spoil(folder)
+    process = _Process("--model", str(folder), *arguments, PYTHONPROFILEIMPORTTIME="1")
+    processes.append(process)
+    assert said in process.wait_until("failed")["reason"]
+    code, errors = process.ended()
+    assert code == 1
+    assert said in errors
+    lines = [line for line in errors.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert "uvicorn" in imported
+    assert not {"torch", "transformers"} & imported
 
 
 @pytest.mark.parametrize("quantize", ["int8", "nf4"])
