@@ -15,7 +15,7 @@ rule holds for every drug, procedure or verb the lexicon knows. In a pattern, se
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -203,8 +203,3 @@ def _forms(entry: str) -> Iterator[tuple[str, str]]:
     else:
         participle, gerund = base + "ed", base + "ing"
     yield from ((base, ""), (participle, "-ed"), (gerund, "-ing"))
-
-
-def compiled(patterns: Iterable[str]) -> tuple[Pattern, ...]:
-    """Compile several patterns."""
-    return tuple(map(Pattern.of, patterns))

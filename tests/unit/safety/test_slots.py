@@ -1,7 +1,10 @@
 """Words with their classes, and patterns over them."""
 
+import re
+
 import pytest
 
+from inference.safety import policy
 from inference.safety.slots import Lexicon, Pattern
 
 LEXICON = Lexicon.of(
@@ -73,3 +76,17 @@ def test_what_is_told_loses_its_classes_and_the_rest_keeps_them() -> None:
     assert Pattern.of("<told> =2 <drug>").untag(statement) == (
         "after<go> heparin stop<act> heparin<drug> "
     )
+
+
+def test_every_class_a_rule_speaks_of_is_in_the_lexicon() -> None:
+    reader, rules = policy().reader, policy().rules
+    known = {tag for tags in reader.lexicon.words.values() for tag in tags} | {"num"}
+    known |= {tag for phrases in reader.lexicon.phrases.values() for _, ts in phrases for tag in ts}
+    patterns = [*reader.told, *(p for rule in rules for p in (*rule.slots, *rule.unless_slots))]
+    named = {
+        tag
+        for pattern in patterns
+        for group in re.findall(r"<([\w|-]+)>", pattern.written)
+        for tag in group.split("|")
+    }
+    assert named <= known
