@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import Manifest, check_folder, read_json
+from inference.families.templates import VICUNA_SYSTEM
 from inference.families.tensors import Names
 
 EXPORTED = frozenset({"llava-med-v1.5", "llava-1.5"})
@@ -36,19 +37,35 @@ _IMAGES_FIRST = (
     "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\\n' }}{% endfor %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
 )
-# Jinja for servers that take messages; the same strings as inference/families/templates.py writes
-# for conversations without a system text.
+# A system text, of which some servers make a list of parts and others leave a string.
+_SYSTEM = (
+    "{% set ns = namespace(system=none) %}"
+    "{% if messages and messages[0]['role'] == 'system' %}"
+    "{% set text = messages[0]['content'] %}"
+    "{% set ns.system = text if text is string else text | map(attribute='text') | join %}"
+    "{% set messages = messages[1:] %}{% endif %}"
+)
+_IN_FIRST_INSTRUCTION = (
+    "{% if loop.first and ns.system %}<<SYS>>\n{{ ns.system }}\n<</SYS>>\n\n{% endif %}"
+)
+# Jinja for servers that take messages; the same strings as inference/families/templates.py writes.
 CHAT_TEMPLATES = {
     "mistral_instruct": (
-        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}[INST] "
+        "{{ bos_token }}"
+        + _SYSTEM
+        + "{% for message in messages %}{% if message['role'] == 'user' %}[INST] "
+        + _IN_FIRST_INSTRUCTION
         + _IMAGES_FIRST
         + " [/INST]{% else %} "
         + _IMAGES_FIRST
         + " </s>{% endif %}{% endfor %}"
     ),
     "vicuna_v1": (
-        "{{ bos_token }}A chat between a curious user and an artificial intelligence assistant. "
-        "The assistant gives helpful, detailed, and polite answers to the user's questions. "
+        "{{ bos_token }}"
+        + _SYSTEM
+        + "{% if ns.system is none %}{% set ns.system = '"
+        + VICUNA_SYSTEM.replace("'", "\\'")
+        + "' %}{% endif %}{% if ns.system %}{{ ns.system }} {% endif %}"
         "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
         + _IMAGES_FIRST
         + " {% else %}ASSISTANT: "
@@ -56,7 +73,8 @@ CHAT_TEMPLATES = {
         + "</s>{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
     ),
     "llava_hf": (
-        "{{ bos_token }}{% for message in messages %}{{ message['role'] | upper }}: "
+        "{{ bos_token }}" + _SYSTEM + "{% if ns.system %}{{ ns.system }} {% endif %}"
+        "{% for message in messages %}{{ message['role'] | upper }}: "
         + _IMAGES_FIRST
         + " {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from jinja2 import Environment
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from safetensors import safe_open
 from transformers import LlavaForConditionalGeneration, LlavaImageProcessorPil
 
@@ -74,10 +74,12 @@ def test_vocabulary_grows_by_zero_rows_to_a_multiple_of_64(
     assert not head[400:].any()
 
 
+@pytest.mark.parametrize("as_parts", [True, False], ids=["parts", "a string"])
+@pytest.mark.parametrize("system", [None, "Say what is uncertain."], ids=["bare", "system text"])
 @pytest.mark.parametrize("name", CHAT_TEMPLATES)
-def test_chat_template_writes_our_prompt(name: str) -> None:
+def test_chat_template_writes_our_prompt(name: str, system: str | None, as_parts: bool) -> None:
     turns = [Turn("user", "Q1", images=(b"",)), Turn("assistant", "A1"), Turn("user", "Q2")]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {
             "role": turn.role,
             "content": [{"type": "image"}] * len(turn.images)
@@ -85,7 +87,13 @@ def test_chat_template_writes_our_prompt(name: str) -> None:
         }
         for turn in turns
     ]
-    template = Environment(autoescape=False).from_string(CHAT_TEMPLATES[name])  # noqa: S701 - a prompt, not a page
+    if system is not None:
+        turns.insert(0, Turn("system", system))
+        content = [{"type": "text", "text": system}] if as_parts else system
+        messages.insert(0, {"role": "system", "content": content})
+    template = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    ).from_string(CHAT_TEMPLATES[name])  # as transformers and vLLM read it
     rendered = template.render(messages=messages, bos_token="<s>", add_generation_prompt=True)
     assert rendered == "<s>" + TEMPLATES[name](turns, "<image>")
 
