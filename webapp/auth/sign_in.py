@@ -13,9 +13,11 @@ from webapp.auth.gate import ACTOR, CAME_FROM, REQUEST_ID
 from webapp.auth.pages import page
 from webapp.services.actor import Actor
 from webapp.services.errors import ServiceError, SignInFailedError, TooManyAttemptsError
+from webapp.services.passwords import MIN_PASSWORD
 from webapp.services.views import SignedIn
 
 FIRST_PASSWORD: Final = "You signed in with a password that somebody else knows. Choose your own."  # noqa: S105 - a sentence
+WRONG_PASSWORD: Final = "Your password until now is not the one you typed."  # noqa: S105 - a sentence
 NEW_PASSWORD: Final = "You stay signed in here; everywhere else you sign in again."  # noqa: S105 - a sentence
 
 
@@ -102,6 +104,8 @@ class _Pages:
             await run_sync(
                 self._accounts.change_password, actor, form.get("old", ""), form.get("new", "")
             )
+        except SignInFailedError:
+            return _password_page(actor, WRONG_PASSWORD, status=400)
         except ServiceError as refusal:
             return _password_page(actor, str(refusal), status=400)
         return RedirectResponse("/", status_code=303)
@@ -130,4 +134,6 @@ def _sign_in_page(
 
 def _password_page(actor: Actor, problem: str = "", *, status: int = 200) -> HTMLResponse:
     reason = FIRST_PASSWORD if actor.must_change_password else NEW_PASSWORD
-    return page("password.html", status, reason=reason, problem=problem)
+    return page(
+        "password.html", status, reason=reason, problem=problem, least=str(MIN_PASSWORD)
+    )
