@@ -134,6 +134,4 @@ def _sign_in_page(
 
 def _password_page(actor: Actor, problem: str = "", *, status: int = 200) -> HTMLResponse:
     reason = FIRST_PASSWORD if actor.must_change_password else NEW_PASSWORD
-    return page(
-        "password.html", status, reason=reason, problem=problem, least=str(MIN_PASSWORD)
-    )
+    return page("password.html", status, reason=reason, problem=problem, least=str(MIN_PASSWORD))
