@@ -6,6 +6,7 @@ use case behind. `webapp.app` puts it around the whole application, so that ther
 beside it.
 """
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from webapp.auth.headers import harden
 from webapp.auth.page_sessions import PageSessions, bind
 from webapp.auth.pages import page
 from webapp.auth.routes import API, Route, RouteTable, Surface
+from webapp.auth.watch import Open, Watch
 from webapp.services.actor import Actor
 from webapp.services.trail import Attempt
 from webapp.services.work import TOLD, Told
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 ACTOR: Final = "overread.actor"
 REQUEST_ID: Final = "overread.request_id"
 CAME_FROM: Final = "overread.came_from"
+SECRET: Final = "overread.secret"  # noqa: S105 - a name in the scope, taken out before the routes
+ACCESS_ENDED: Final = "access_ended"  # of an answer that was cut because the right to it went
 FIRST_REFUSAL: Final = 400
 LONGEST_ABOUT: Final = 64
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -52,8 +56,10 @@ class Trail(Protocol):
 class Doorkeeper(Protocol):
     """What the gate asks the accounts."""
 
-    def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
-        """Return who holds this session, if it is still good."""
+    def actor_of_session(
+        self, token: str, *, request_id: str = "", seen: bool = True
+    ) -> Actor | None:
+        """Return who holds this session, if it is still good; `seen`: a person did something."""
 
     def actor_of_token(self, token: str, *, request_id: str = "") -> Actor | None:
         """Return whose API token this is, if it is still good."""
@@ -106,6 +112,7 @@ class Gate:
     trail: Trail
     limits: Limits = field(default_factory=Limits)
     page_sessions: PageSessions = field(default_factory=PageSessions)
+    watch: Watch = field(default_factory=Watch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Decide about one request; see the module's text."""
@@ -129,12 +136,30 @@ class Gate:
             await self._tell(scope, answer, error.refusal.code)
             await _explain(error.refusal, scope)(scope, receive, answer.send)
         else:
-            await self.app(scope, receive, onward)
+            await self._answer(scope, receive, onward, answer)
         finally:
             TOLD.reset(telling)
             if answer.status >= FIRST_REFUSAL and not (told.events or answer.told):
                 await self._tell(scope, answer, answer.code or f"http_{answer.status}")
             answer.log(scope)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, onward: Send, answer: "_Answer"
+    ) -> None:
+        """Let the application answer, for as long as the right to it lasts."""
+        secret = scope.pop(SECRET, None)
+        if secret is None:
+            await self.app(scope, receive, onward)
+            return
+        request = Open(scope[ACTOR], lambda: secret.find(seen=False))
+        answering = asyncio.ensure_future(self.app(scope, request.receiving(receive), onward))
+        await self.watch.run(request, answering)
+        if request.cut.is_set() and not answer.finished:
+            await self._tell(scope, answer, ACCESS_ENDED)
+            if not answer.status:
+                await _explain(NOT_SIGNED_IN, scope)(scope, receive, answer.send)
+            elif answer.open_ended:
+                await answer.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _tell(self, scope: Scope, answer: "_Answer", code: str) -> None:
         """Leave an event of a refusal that no use case saw."""
@@ -156,8 +181,12 @@ class Gate:
         if not ((route and route.any_host) or self.doorway.serves(scope)):
             raise RefusedError(UNKNOWN_HOST)
         if route is None or route.roles is not None:
-            actor = await self._identify(scope, answer.request_id)
-            scope[ACTOR] = replace(actor, came_from=scope[CAME_FROM])
+            secret = self._secret(scope, answer.request_id)
+            seen = route is not None and route.attended
+            actor = await run_sync(lambda: secret.find(seen=seen)) if secret.value else None
+            if actor is None:
+                raise RefusedError(NOT_SIGNED_IN)
+            scope[SECRET], scope[ACTOR] = secret, replace(actor, came_from=scope[CAME_FROM])
             _check_role(route, actor)
         if scope["method"] not in SAFE_METHODS and "authorization" not in Headers(scope=scope):
             self._check_origin(scope)
@@ -181,24 +210,15 @@ class Gate:
             raise RefusedError(NO_SUCH_ROUTE)
         return bound
 
-    async def _identify(self, scope: Scope, request_id: str) -> Actor:
-        """Return who asks: by the bearer token if there is one, else by the cookie.
-
-        Raises:
-            RefusedError: nobody who is known.
-        """
+    def _secret(self, scope: Scope, request_id: str) -> "_Secret":
+        """Return by what the request says who asks: the bearer token if any, else the cookie."""
         connection = HTTPConnection(scope)
-        find, secret = self.doorkeeper.actor_of_session, ""
         if (authorization := connection.headers.get("authorization")) is not None:
             kind, _, given = authorization.partition(" ")
-            if kind.lower() == "bearer":
-                find, secret = self.doorkeeper.actor_of_token, given.strip()
-        else:
-            secret = connection.cookies.get(self.doorway.cookie_name(scope), "")
-        actor = await run_sync(lambda: find(secret, request_id=request_id)) if secret else None
-        if actor is None:
-            raise RefusedError(NOT_SIGNED_IN)
-        return actor
+            value = given.strip() if kind.lower() == "bearer" else ""
+            return _Secret(value, self.doorkeeper, request_id, is_token=True)
+        cookie = connection.cookies.get(self.doorway.cookie_name(scope), "")
+        return _Secret(cookie, self.doorkeeper, request_id, is_token=False)
 
     def _check_origin(self, scope: Scope) -> None:
         if not self.doorway.is_own_request(scope):
@@ -236,6 +256,21 @@ def _explain(refusal: Refusal, scope: Scope) -> Response:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """What a request showed, and whom it stands for at this moment."""
+
+    value: str = field(repr=False)
+    doorkeeper: Doorkeeper
+    request_id: str
+    is_token: bool
+
+    def find(self, *, seen: bool) -> Actor | None:
+        if self.is_token:
+            return self.doorkeeper.actor_of_token(self.value, request_id=self.request_id)
+        return self.doorkeeper.actor_of_session(self.value, request_id=self.request_id, seen=seen)
+
+
 @dataclass(slots=True)
 class _Answer:
     """The way out: security headers on everything, one log line without any id of a thing."""
@@ -248,6 +283,8 @@ class _Answer:
     code: str = ""  # of a refusal in the middle of a body
     closed: bool = False
     told: bool = False  # the trail knows
+    open_ended: bool = False  # without an announced length
+    finished: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     async def send(self, message: Message) -> None:
@@ -256,11 +293,14 @@ class _Answer:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.open_ended = not any(name == b"content-length" for name, _ in message["headers"])
             headers = MutableHeaders(raw=list(message.get("headers", [])))
             surface = self.route.surface if self.route else Surface.SIGN_IN
             harden(headers, surface, secure=self.secure)
             headers["x-request-id"] = self.request_id
             message = {**message, "headers": headers.raw}
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finished = True
         await self.raw_send(message)
 
     def log(self, scope: Scope) -> None:

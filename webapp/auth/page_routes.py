@@ -35,6 +35,16 @@ LIVING: Final = (
 )
 """What a page calls while it is open; session and event ids in them are bound to the person."""
 
+UNATTENDED: Final = frozenset(
+    {
+        ("GET", "/gradio_api/queue/data"),
+        ("GET", "/gradio_api/heartbeat/{session_hash}"),
+        ("GET", "/gradio_api/startup-events"),
+        ("GET", "/gradio_api/app_id"),
+    }
+)
+"""Of these, what a page asks again by itself: an empty room must not keep a session alive."""
+
 SHUT: Final = (
     ("files from the server's disk", "GET", "/gradio_api/file={path_or_url:path}"),
     ("files from the server's disk", "GET", "/gradio_api/file/{path:path}"),
@@ -119,6 +129,7 @@ def page_routes(
             "an open page calls it",
             Surface.PAGE,
             page_ids=True,
+            attended=(method, path) not in UNATTENDED,
         )
     for path in ASSETS:
         yield Route("GET", mounted_at + path, TRAINEES_UP, "how the pages look", Surface.ASSET)

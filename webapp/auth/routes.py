@@ -42,6 +42,7 @@ class Route:
     page_ids: bool = False  # its calls name Gradio session hashes and event ids
     any_host: bool = False  # answered under whatever name this machine was called by
     first_password: bool = False  # open while the first password is not replaced yet
+    attended: bool = True  # a request to it means that somebody is there
 
 
 API_ROUTES: Final = (

@@ -138,8 +138,16 @@ class Accounts:
         )
         return self._start_session(person, password, actor)
 
-    def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
-        """Return whom a cookie's value stands for now, or None once it stands for nobody."""
+    def actor_of_session(
+        self, token: str, *, request_id: str = "", seen: bool = True
+    ) -> Actor | None:
+        """Return whom a cookie's value stands for now, or None once it stands for nobody.
+
+        Args:
+            token: The cookie's value.
+            request_id: Goes into the actor.
+            seen: Whether this shows that somebody is there; a page that asks by itself does not.
+        """
         at = self.now()
         with self.store.read() as session:
             found = session_with_person(session, _sha256(token))
@@ -151,7 +159,7 @@ class Accounts:
             return None
         if idle or at >= sign_in.expires_at:
             return None
-        if at - sign_in.last_seen_at >= SEEN_EVERY:
+        if seen and at - sign_in.last_seen_at >= SEEN_EVERY:
             with self.store.write() as session:
                 touch_session(session, sign_in.id, at)
         return Actor(

@@ -43,7 +43,13 @@ TABLE = RouteTable.of(
 
 
 class Doorkeeper:
-    def actor_of_session(self, token: str, *, request_id: str = "") -> Actor | None:
+    def __init__(self) -> None:
+        self.seen: list[bool] = []
+
+    def actor_of_session(
+        self, token: str, *, request_id: str = "", seen: bool = True
+    ) -> Actor | None:
+        self.seen.append(seen)
         assert request_id
         return SESSIONS.get(token)
 
@@ -82,6 +88,11 @@ async def _anything(request: Request) -> Response:
     return JSONResponse({"who": actor and actor.name, "bytes": len(await request.body())})
 
 
+def _anything_app() -> Starlette:
+    methods = ["GET", "POST", "PUT", "DELETE"]
+    return Starlette(routes=[StarletteRoute("/{path:path}", _anything, methods=methods)])
+
+
 @pytest.fixture
 def trail() -> NotedTrail:
     return NotedTrail()
@@ -89,9 +100,9 @@ def trail() -> NotedTrail:
 
 @pytest.fixture
 async def client(trail: NotedTrail) -> AsyncIterator[httpx.AsyncClient]:
-    methods = ["GET", "POST", "PUT", "DELETE"]
-    app = Starlette(routes=[StarletteRoute("/{path:path}", _anything, methods=methods)])
-    gate = Gate(app, TABLE, Doorkeeper(), Doorway(), trail, Limits(small=10_000, upload=100_000))
+    gate = Gate(
+        _anything_app(), TABLE, Doorkeeper(), Doorway(), trail, Limits(small=10_000, upload=100_000)
+    )
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
         yield client
@@ -340,3 +351,16 @@ async def test_a_flood_is_left_to_be_counted(client: httpx.AsyncClient, trail: N
 def test_a_network_does_not_single_out_a_machine(address: str, network: str) -> None:
     assert network_of({"type": "http", "client": (address, 4711)}) == network
     assert network_of({"type": "http", "client": None}) == ""
+
+
+async def test_what_a_page_asks_by_itself_does_not_keep_the_session_alive() -> None:
+    doorkeeper = Doorkeeper()
+    gate = Gate(_anything_app(), TABLE, doorkeeper, Doorway(), NotedTrail())
+    transport = httpx.ASGITransport(gate)
+    async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
+        for path in ("heartbeat/h9", "queue/data?session_hash=h9", "startup-events", "app_id"):
+            await client.get(f"/gradio_api/{path}", headers=_as("tom"))
+        await client.get("/", headers=_as("tom"))
+        await client.get(f"{API}/cases", headers=_as("tom"))
+
+    assert doorkeeper.seen == [False] * 4 + [True] * 2
