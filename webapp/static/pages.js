@@ -112,7 +112,9 @@ function mountUpload(slot) {
       const answer = request.response;
       if (answer?.items) {
         const count = (word) => answer.items.filter((item) => item.outcome === word).length;
-        results.replaceChildren(...answer.items.map(resultRow));
+        const head = ["File", "Outcome", "What to do"].map(
+          (text) => element("th", { textContent: text, scope: "col" }));
+        results.replaceChildren(element("tr", {}, ...head), ...answer.items.map(resultRow));
         chosen.clear();
         finish(`${count("admitted")} admitted, ${count("held")} held, ${count("refused")} refused.`);
       } else {
