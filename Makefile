@@ -10,7 +10,7 @@ SPREAD := -n auto --maxprocesses 4 --dist loadfile  # a file's tests share what 
 
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
-.PHONY: help run test test-fast check fmt fmt-check lint types imports docs-check bench bench-worker \
+.PHONY: help run test test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
 	bench-store migration migrate viewer wheel image clean constraints
 
 help: ## list the targets
@@ -42,6 +42,10 @@ test: .venv/test.stamp check ## everything: checks, then the whole suite with br
 
 test-fast: .venv/test.stamp ## unit, flow and contract tests only
 	$(TEST_ENV) $(BIN)/pytest $(SPREAD) tests/unit tests/flow tests/contract tests/architecture -m "not slow"
+
+test-ray: .venv/test.stamp ## two replicas under Ray Serve; installs the extra `ray` first
+	@$(UV_INSTALL) -e '.[worker,train,ray,test]'
+	$(TEST_ENV) $(BIN)/pytest tests/contract/worker/test_ray.py
 
 check: fmt-check lint types imports docs-check ## format, lint, types, import rules, documents
 

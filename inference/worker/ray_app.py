@@ -57,7 +57,9 @@ Remote = Any  # Ray has no types
 
 APPLICATION = "overread"
 MAILBOX_BYTES = 512 * 2**20  # shared memory for images on their way to a replica
+START_TRIES = 4
 HEALTH_SECONDS = 5.0
+QUIET = LoggingConfig(log_level="ERROR", enable_access_log=False)
 LEAVING_SECONDS = 5.0  # the listening process has drained before replicas are told to go
 
 
@@ -231,7 +233,7 @@ def deploy(board: Remote, model: ModelOptions, options: ReplicaOptions) -> Remot
         graceful_shutdown_timeout_s=LEAVING_SECONDS,
         graceful_shutdown_wait_loop_s=0.2,
         ray_actor_options={"num_cpus": 0, "num_gpus": 1 if _accelerators() else 0},
-        logging_config=LoggingConfig(enable_access_log=False),
+        logging_config=QUIET,
         **many,
     )
     target = serve.RunTarget(
@@ -270,7 +272,7 @@ def _cluster() -> Iterator[None]:
     if os.environ.get(CLUSTER):
         ray.init(logging_level=logging.ERROR)
         try:
-            serve.start(proxy_location="Disabled")
+            serve.start(proxy_location="Disabled", logging_config=QUIET)
             yield
             serve.delete(APPLICATION)
         finally:
@@ -280,7 +282,7 @@ def _cluster() -> Iterator[None]:
     try:
         _start_ray(folder)
         try:
-            serve.start(proxy_location="Disabled")
+            serve.start(proxy_location="Disabled", logging_config=QUIET)
             yield
             serve.shutdown()
         finally:
@@ -290,8 +292,8 @@ def _cluster() -> Iterator[None]:
 
 
 def _start_ray(folder: Path) -> None:
-    """Start Ray's processes. It gives them 30 s, which a busy machine may need more than once."""
-    for last in (False, True):
+    """Start Ray's processes. It gives them 15 s, so that a busy machine needs several tries."""
+    for last in (*[False] * (START_TRIES - 1), True):
         try:
             ray.init(
                 address="local",

@@ -16,7 +16,6 @@ from inference.worker.engine.figures import Load
 from inference.worker.state import State
 
 CLUSTER = "RAY_ADDRESS"  # in the environment: join this cluster instead of starting one
-START_SECONDS = "180"  # a busy machine takes long
 REPORT_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
 
@@ -37,9 +36,9 @@ class ReplicaOptions:
         Raises:
             ArgumentTypeError: it is neither.
         """
-        fewest, _, most = text.partition("-")
+        fewest, dash, most = text.partition("-")
         try:
-            found = cls(int(fewest), int(most or fewest))
+            found = cls(int(fewest), int(most if dash else fewest))
         except ValueError:
             found = cls(0, 0)
         if not 1 <= found.fewest <= found.most:
@@ -89,7 +88,7 @@ def ray_environment(environ: Mapping[str, str]) -> dict[str, str]:
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_DISABLE_WORKER_LOG_PREFIX": "1",
         "RAY_DEDUP_LOGS": "0",
-        "RAY_gcs_server_port_wait_time_s": START_SECONDS,
+        "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # SIGTERM is ours: it drains
     }
     if environ.get(CLUSTER):
         return always

@@ -161,9 +161,12 @@ class _Foreign:
         return StreamingResponse(self._words(), media_type="text/event-stream")
 
     async def _words(self) -> AsyncIterator[str]:
+        said: list[dict[str, object]] = [
+            {"choices": [{"delta": {"content": word}}]} for word in self.words
+        ]
         chunks: list[dict[str, object]] = [
             {"choices": [{"delta": {"role": "assistant"}}]},
-            *({"choices": [{"delta": {"content": word}}]} for word in self.words),
+            *said,
             {"choices": [{"delta": {}, "finish_reason": "stop"}]},
             {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}},
         ]

@@ -67,6 +67,23 @@ def test_each_request_is_answered_with_its_own_adapter(
     assert len(set(answers.values())) == 3
 
 
+def test_an_adapter_left_for_later_is_loaded_once_asked_for(
+    model: FakeModel, folders: list[Path], start_engine: StartEngine
+) -> None:
+    adapters = Adapters(model, later={folder.name: folder for folder in folders})
+    engine = start_engine(model, adapters=adapters)
+    ask = question("hello", 1)
+    _, bare = engine.answer(ask)
+    assert bare.token_ids == plain_answer(model, ask, 16)
+    for folder in folders:
+        assert folder.name in adapters.names
+        adapters.load(folder.name)
+        adapters.load(folder.name)  # changes nothing
+        _, ended = engine.answer(ask, adapter=folder.name)
+        assert ended.token_ids == plain_answer(_merged(folder), ask, 16)
+        assert adapters.sha256(folder.name) == load_adapter(folder, model).sha256
+
+
 def test_adapters_are_found_alone_or_side_by_side(tmp_path: Path, folders: list[Path]) -> None:
     assert find_adapters(tmp_path) == folders
     assert find_adapters(folders[0]) == [folders[0]]
