@@ -25,9 +25,7 @@ def page(chromium: Browser, running: Running) -> Iterator[Page]:
     page = context.new_page()
     outside: list[str] = []
     complaints: list[str] = []
-    page.on(
-        "console", lambda said: complaints.append(said.text) if said.type == "error" else None
-    )
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on(
         "request",
         lambda request: (

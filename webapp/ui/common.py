@@ -48,7 +48,7 @@ def plainly(handler: Callable[P, R]) -> Callable[P, R]:
             gr.Warning(str(refusal))
         except gr.Error as told:
             gr.Warning(told.message)
-        except Exception as error:  # noqa: BLE001 - the last place before Gradio prints it
+        except Exception as error:
             logger.error("page.failed", exc_info=error)
             gr.Warning(words.FAILED)
         return cast("R", gr.skip())
