@@ -11,7 +11,7 @@ SPREAD := -n auto --maxprocesses 4 --dist loadfile  # a file's tests share what 
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
 .PHONY: help run test test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
-	bench-store migration migrate viewer wheel image clean constraints
+	bench-store bench-intake migration migrate viewer wheel image clean constraints
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -68,11 +68,14 @@ imports: .venv/test.stamp
 docs-check: .venv/test.stamp
 	$(TEST_ENV) $(BIN)/pytest -q tests/architecture -k docs -p no:randomly
 
-bench: bench-store bench-worker ## the standing numbers, each beside its plain alternative
+bench: bench-store bench-intake bench-worker ## the standing numbers, each beside its plain alternative
 
 bench-store: .venv/test.stamp ## saving a review and paging the worklist at 100,000 rows; web memory
 	$(BIN)/python -m tests.bench.bench_store
 	$(BIN)/python -m tests.bench.bench_web
+
+bench-intake: .venv/test.stamp ## a CT of 300 slices through the study door, beside pydicom alone
+	$(BIN)/python -m tests.bench.bench_intake
 
 bench-worker: .venv/test.stamp ## the engine against one plain generate per question
 	$(BIN)/python -m tests.bench.bench_worker

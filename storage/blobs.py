@@ -23,11 +23,13 @@ from typing import BinaryIO, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from storage.durable import FileSystem
 from storage.errors import BlobDamagedError, BlobMissingError, StorageFullError
 from storage.keys import Keys
 
 CHUNK_BYTES: Final = 1 << 20
 TAG_BYTES: Final = 16
+MANY: Final = 16  # objects from which on the whole file system is synced instead of each file
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _PREFIX: Final = struct.Struct(">4s8sIQ")  # magic and version, KEK id, chunk size, total length
@@ -59,15 +61,28 @@ class BlobStore:
         Raises:
             StorageFullError: no room; nothing is left behind.
         """
-        address, total = self._address(file)
-        path = self._path(address)
+        with self.batch() as batch:
+            return batch.put_file(file)
+
+    @contextmanager
+    def batch(self) -> Iterator["Batch"]:
+        """Yield what stores many objects with few syncs; they are durable when the block ends.
+
+        Until then none of them can be read; when the block fails, none of them stays.
+
+        Raises:
+            StorageFullError: no room.
+        """
         with full_disk_is_refused():
-            if not self._is_whole(address):
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._write(path, self._sealed(address, total, file))
-            for folder in (path.parent, path.parent.parent, self.root):
-                _sync_folder(folder)
-        return address
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        disk = FileSystem.of(self.root)
+        batch = Batch(self, disk)
+        try:
+            yield batch
+            batch.settle()
+        finally:
+            batch.discard()
+            disk.close()
 
     def get(self, address: str) -> bytes:
         """Return a whole object.
@@ -128,20 +143,6 @@ class BlobStore:
             return False
         return True
 
-    def _write(self, path: Path, pieces: Iterator[bytes]) -> None:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
     def _sealed(self, address: str, total: int, file: BinaryIO) -> Iterator[bytes]:
         prefix = _PREFIX.pack(_MAGIC, self.keys.kek_id, CHUNK_BYTES, total)
         data_key, nonce = AESGCM.generate_key(bit_length=256), secrets.token_bytes(12)
@@ -162,6 +163,66 @@ class BlobStore:
                 yield _Reader.of(file, address, self.keys)
             except (InvalidTag, struct.error):
                 raise BlobDamagedError from None
+
+
+class Batch:
+    """Objects on their way into a `BlobStore`: written, but not yet under their addresses."""
+
+    def __init__(self, store: BlobStore, disk: FileSystem) -> None:
+        """Begin with nothing."""
+        self._store, self._disk = store, disk
+        self._written: dict[str, Path] = {}  # temporary files by address
+        self._folders: set[Path] = set()
+
+    def put(self, data: bytes) -> str:
+        """Write an object and return the address it will have.
+
+        Raises:
+            StorageFullError: no room.
+        """
+        return self.put_file(io.BytesIO(data))
+
+    def put_file(self, file: BinaryIO) -> str:
+        """Write all of a seekable file, which is read twice, as `put` does.
+
+        Raises:
+            StorageFullError: no room.
+        """
+        store = self._store
+        address, total = store._address(file)
+        path = store._path(address)
+        if address in self._written:
+            return address
+        self._folders |= {path.parent, path.parent.parent, store.root}
+        if not store._is_whole(address):
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+            with full_disk_is_refused():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._written[address] = temporary
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as sealed:
+                    sealed.writelines(store._sealed(address, total, file))
+        return address
+
+    def settle(self) -> None:
+        """Sync what was written, then give it its addresses, then sync the folders.
+
+        Raises:
+            StorageFullError: no room.
+        """
+        many = len(self._written) >= MANY
+        with full_disk_is_refused():
+            self._disk.sync(self._written.values(), at_once=many)
+            for address, temporary in self._written.items():
+                temporary.replace(self._store._path(address))
+            self._written.clear()
+            self._disk.sync(self._folders, at_once=many)
+
+    def discard(self) -> None:
+        """Delete what has no address yet."""
+        for temporary in self._written.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +280,6 @@ def _nonce(number: int) -> bytes:
 
 def _bound(address: str, number: int, total: int) -> bytes:
     return bytes.fromhex(address) + struct.pack(">QQ", number, total)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ file by file, and it makes writing one twice harmless.
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,11 +25,18 @@ from storage.tables import Case, Image, Instance
 from storage.vocabulary import CaseState
 
 
-class Blobs(Protocol):
-    """What is needed of `storage.blobs.BlobStore`."""
+class Putting(Protocol):
+    """What takes bytes in: `storage.blobs.BlobStore` or one of its batches."""
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their address."""
+
+
+class Blobs(Putting, Protocol):
+    """What is needed of `storage.blobs.BlobStore`."""
+
+    def batch(self) -> AbstractContextManager[Putting]:
+        """Take many in; they can be read, and are durable, once the block ends."""
 
     def get(self, address: str) -> bytes:
         """Return the bytes of an address."""
@@ -90,22 +98,25 @@ def admit(
 def keep(blobs: Blobs, items: Iterable[Deidentified], kept: Kept | None = None) -> Kept:
     """Put objects into blobs as they come, for `admit_kept`: nobody waits for a transaction.
 
+    All of them are durable on return, so a row that names one always finds it.
+
     Args:
         blobs: Where bytes go.
         items: Consumed one at a time.
-        kept: Filled and returned; of a failure, it tells what was put until then.
+        kept: Filled and returned; of a failure, it tells what may have been put.
 
     Raises:
         TypeError: an item is not `Deidentified`.
         storage.errors.StorageFullError: no room for a blob.
     """
     studies = {} if kept is None else kept
-    for item in items:
-        if not isinstance(item, Deidentified):
-            raise TypeError("only Deidentified values can be stored")
-        study = studies.setdefault(item.facts.study_key, {})
-        if item.content_key not in study:
-            study[item.content_key] = _keep(blobs, item)
+    with blobs.batch() as batch:
+        for item in items:
+            if not isinstance(item, Deidentified):
+                raise TypeError("only Deidentified values can be stored")
+            study = studies.setdefault(item.facts.study_key, {})
+            if item.content_key not in study:
+                study[item.content_key] = _keep(batch, item)
     return studies
 
 
@@ -165,7 +176,7 @@ def unneeded(session: Session, addresses: set[str]) -> set[str]:
     return addresses - {address for pair in session.exec(named) for address in pair}
 
 
-def _keep(blobs: Blobs, item: Deidentified) -> _Kept:
+def _keep(blobs: Putting, item: Deidentified) -> _Kept:
     """Put an object's bytes into blobs."""
     return _Kept(
         item.facts,
