@@ -88,6 +88,15 @@ DOORS: Final = (
     Route("POST", "/logout", TRAINEES_UP, "the way out", Surface.SIGN_IN, first_password=True),
     Route(
         "GET",
+        "/account/session",
+        TRAINEES_UP,
+        "an open page asks how long one's own session lasts",
+        Surface.SIGN_IN,
+        attended=False,
+    ),
+    Route("POST", "/account/session", TRAINEES_UP, "staying signed in", Surface.SIGN_IN),
+    Route(
+        "GET",
         "/account/password",
         TRAINEES_UP,
         "one's own password",

@@ -5,16 +5,21 @@ from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from webapp.auth.doorway import Doorway, safe_next
 from webapp.auth.gate import ACTOR, CAME_FROM, REQUEST_ID
 from webapp.auth.pages import page
 from webapp.services.actor import Actor
-from webapp.services.errors import ServiceError, SignInFailedError, TooManyAttemptsError
+from webapp.services.errors import (
+    NotSignedInError,
+    ServiceError,
+    SignInFailedError,
+    TooManyAttemptsError,
+)
 from webapp.services.passwords import MIN_PASSWORD
-from webapp.services.views import SignedIn
+from webapp.services.views import SignedIn, TimeLeft
 
 FIRST_PASSWORD: Final = "You signed in with a password that somebody else knows. Choose your own."  # noqa: S105 - a sentence
 WRONG_PASSWORD: Final = "Your password until now is not the one you typed."  # noqa: S105 - a sentence
@@ -32,6 +37,9 @@ class Accounts(Protocol):
     def sign_out(self, token: str, *, request_id: str = "", came_from: str = "") -> None:
         """End a session."""
 
+    def time_left(self, actor: Actor) -> TimeLeft:
+        """Return how long a session lasts if nothing happens in it."""
+
     def change_password(self, actor: Actor, old: str, new: str) -> None:
         """Replace the actor's own password."""
 
@@ -43,6 +51,7 @@ def sign_in_routes(accounts: Accounts, doorway: Doorway) -> list[Route]:
         Route("/login", pages.show_sign_in, methods=["GET"]),
         Route("/login", pages.sign_in, methods=["POST"]),
         Route("/logout", pages.sign_out, methods=["POST"]),
+        Route("/account/session", pages.time_left, methods=["GET", "POST"]),
         Route("/account/password", pages.show_password, methods=["GET"]),
         Route("/account/password", pages.change_password, methods=["POST"]),
     ]
@@ -91,6 +100,15 @@ class _Pages:
         )
         response.headers["clear-site-data"] = '"cache", "storage"'
         return response
+
+    async def time_left(self, request: Request) -> Response:
+        """Say how long the session lasts; a POST also shows that somebody is there."""
+        try:
+            left = await run_sync(self._accounts.time_left, request.scope[ACTOR])
+        except NotSignedInError as refusal:
+            body = {"error": {"code": refusal.code, "message": str(refusal)}}
+            return JSONResponse(body, status_code=401)
+        return JSONResponse(left._asdict())
 
     async def show_password(self, request: Request) -> Response:
         return _password_page(request.scope[ACTOR])

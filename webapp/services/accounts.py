@@ -46,11 +46,19 @@ from webapp.services.passwords import Passwords, Throttle, check_chosen, one_tim
 from webapp.services.policy import ACTIONS, Action, at_most, may
 from webapp.services.present import person_view, token_view
 from webapp.services.trail import Attempt, Trail
-from webapp.services.views import AddedPerson, NewToken, PersonView, SignedIn, TokenView
+from webapp.services.views import (
+    AddedPerson,
+    NewToken,
+    PersonView,
+    SignedIn,
+    TimeLeft,
+    TokenView,
+)
 from webapp.services.work import Work, record, refusals_recorded, use_case
 
 TOKEN_PREFIX: Final = "ovr_"  # noqa: S105 - lets a leaked token be recognised; not a secret
 MAX_TOKEN_DAYS: Final = 365
+WARN_BEFORE: Final = timedelta(minutes=2)
 SEEN_EVERY: Final = timedelta(minutes=1)  # no write at every request
 
 _NAME: Final = re.compile(r"[\w.@+-]{1,64}")
@@ -171,6 +179,23 @@ class Accounts:
             must_change_password=person.must_change_password,
             session_id=sign_in.id,
         )
+
+    def time_left(self, actor: Actor | None) -> TimeLeft:
+        """Return how long the actor's session lasts if nothing happens in it.
+
+        Raises:
+            NotSignedInError: there is no session, as of a token.
+        """
+        if actor is None or actor.session_id is None:
+            raise NotSignedInError
+        with self.store.read() as session:
+            sign_in = session.get(LoginSession, actor.session_id)
+        if sign_in is None:
+            raise NotSignedInError
+        end = min(sign_in.last_seen_at + self.session_idle, sign_in.expires_at)
+        left = max(timedelta(), end - self.now())
+        warn = min(WARN_BEFORE, self.session_idle / 2)
+        return TimeLeft(int(left.total_seconds()), int(warn.total_seconds()))
 
     def actor_of_token(self, token: str, *, request_id: str = "") -> Actor | None:
         """Return whom a bearer token stands for now, or None once it stands for nobody."""

@@ -92,7 +92,6 @@ KINDS: Final[Mapping[Action, Kind]] = {
     Action.ADD_PERSON: Kind("110113", "C", _PEOPLE),
     Action.LIST_PEOPLE: Kind("110112", "E"),
     Action.DISABLE_PERSON: Kind("110113", "U", _PEOPLE),
-    Action.STAY: Kind("110114", "E"),
     Action.REQUEST: Kind("110113", "E", "110132"),
     Action.START: Kind("110100", "E", "110120"),
     Action.STOP: Kind("110100", "E", "110121"),

@@ -59,7 +59,6 @@ class Action(StrEnum):
     OPEN_AUDIT = "audit.opened"
     EXPORT_AUDIT = "audit.exported"
     VERIFY_AUDIT = "audit.verified"
-    STAY = "session.kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,6 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.OPEN_AUDIT: Rule(ADMINS, "open the audit trail", "it tells of everybody"),
     Action.EXPORT_AUDIT: Rule(ADMINS, "export the audit trail", "it tells of everybody"),
     Action.VERIFY_AUDIT: Rule(ADMINS, "verify the audit trail", "the operator"),
-    Action.STAY: Rule(TRAINEES_UP, "stay signed in", "one's own session"),
 }
 
 OWN_READ_FIRST: Final = frozenset({Protocol.READER_FIRST, Protocol.TEACHING})

@@ -58,6 +58,13 @@ class SignedIn:
     expires_at: datetime
 
 
+class TimeLeft(NamedTuple):
+    """How long a session lasts from now on unless its person does something, in seconds."""
+
+    signed_out_in_s: int
+    warn_s: int  # a page warns when so much is left
+
+
 class AddedPerson(NamedTuple):
     """A new account; `one_time_password` is there when none was chosen, and only this once."""
 

@@ -232,3 +232,79 @@ new MutationObserver(mountWhatAppeared).observe(document.documentElement, { chil
 setInterval(mountWhatAppeared, 500); // a hidden field's value changes without a DOM mutation
 setInterval(followAddress, 50);
 mountWhatAppeared();
+
+// Signed out after a while without anybody there: a warning before that, so that nobody is
+// surprised. Asking for the time left does not count as being there; the button does.
+const SESSION = "/account/session";
+const LOOK_EVERY_S = 60;
+const LOOK_WHILE_WARNING_S = 5;
+let signedOutAt = Infinity;
+let nextLook = 0;
+let warning = null;
+
+function leaveForSignIn() {
+  const here = location.pathname + location.search;
+  location.assign(`/login?next=${encodeURIComponent(here)}`);
+}
+
+function saveWhatIsTyped() {
+  // Every field is kept as it is typed; whatever did not reach its handler yet goes now.
+  for (const field of document.querySelectorAll("textarea")) {
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+
+function showWarning(left) {
+  if (!warning) {
+    saveWhatIsTyped();
+    const said = element("span", {});
+    said.setAttribute("aria-live", "off"); // not every second aloud
+    const stay = element("button", { type: "button", textContent: "Stay signed in" });
+    stay.onclick = () => lookAtSession("POST");
+    warning = element("div", { id: "overread-idle" },
+      element("span", { textContent: "Nobody seems to be here. What you have written is kept." }), said, stay);
+    warning.setAttribute("role", "alert");
+    document.body.append(warning);
+  }
+  const minutes = Math.floor(left / 60);
+  const seconds = String(left % 60).padStart(2, "0");
+  warning.children[1].textContent = `You will be signed out in ${minutes}:${seconds}.`;
+}
+
+function hideWarning() {
+  warning?.remove();
+  warning = null;
+}
+
+let warnBefore = 0;
+async function lookAtSession(method = "GET") {
+  nextLook = Date.now() + 1000 * LOOK_EVERY_S;
+  let answer;
+  try {
+    answer = await fetch(SESSION, { method, credentials: "same-origin" });
+  } catch {
+    return; // the network is away; the next look may find it
+  }
+  if (answer.status === 401) return leaveForSignIn();
+  if (!answer.ok) return;
+  const { signed_out_in_s: left, warn_s: warn } = await answer.json();
+  signedOutAt = Date.now() + 1000 * left;
+  warnBefore = warn;
+  countDown();
+}
+
+function countDown() {
+  const left = Math.max(0, Math.ceil((signedOutAt - Date.now()) / 1000));
+  if (left > warnBefore) {
+    hideWarning();
+  } else {
+    showWarning(left);
+    nextLook = Math.min(nextLook, Date.now() + 1000 * (left ? LOOK_WHILE_WARNING_S : 0));
+  }
+}
+
+setInterval(() => {
+  if (signedOutAt !== Infinity) countDown();
+  if (Date.now() >= nextLook) lookAtSession();
+}, 1000);
+lookAtSession();

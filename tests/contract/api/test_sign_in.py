@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from storage.vocabulary import Role
-from tests.flow.place import PASSWORD, Place
+from tests.flow.place import HERE, PASSWORD, Place
 from webapp.auth.routes import API
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -164,3 +164,22 @@ async def test_a_token_may_do_no_more_than_it_was_made_for(place: Place) -> None
         program.headers["authorization"] = f"Bearer {token}"
         assert (await program.get(f"{API}/cases")).status_code == 200
         assert (await program.get(f"{API}/exports")).status_code == 403
+
+
+async def test_a_page_asks_how_long_it_lasts_and_only_the_button_prolongs_it(place: Place) -> None:
+    clock = place.world.clock
+    before = clock.at
+    async with place.person("reader") as browser:
+        clock.forward(minutes=14)
+        asked = [(await browser.get("/account/session")).json() for _ in range(2)]
+        stayed = (await browser.post("/account/session", headers={"origin": HERE})).json()
+        foreign = await browser.post("/account/session", headers={"origin": "http://evil.example"})
+        clock.forward(minutes=15)
+        ended = await browser.get("/account/session")
+    clock.at = before
+    async with place.program(Role.READER) as program:
+        token = await program.get("/account/session")
+
+    assert asked == [{"signed_out_in_s": 60, "warn_s": 120}] * 2
+    assert stayed == {"signed_out_in_s": 900, "warn_s": 120}
+    assert (foreign.status_code, ended.status_code, token.status_code) == (403, 401, 401)

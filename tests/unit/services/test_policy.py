@@ -60,7 +60,6 @@ PUBLISHED: dict[Action, set[Role]] = {
     Action.STOP: {A},
     Action.KEEP_HEAD: {A},
     # one's own account
-    Action.STAY: EVERYBODY,
     Action.SIGN_IN: EVERYBODY,
     Action.SIGN_OUT: EVERYBODY,
     Action.CHANGE_OWN_PASSWORD: EVERYBODY,

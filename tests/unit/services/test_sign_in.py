@@ -305,3 +305,40 @@ def test_foreign_and_unknown_tokens_cannot_be_revoked_or_told_apart(
     with pytest.raises(NotSignedInError):
         accounts.revoke_token(None, roots.id)
     accounts.revoke_token(admin, roots.id)
+
+
+@pytest.mark.usefixtures("ada")
+def test_time_left_is_told_without_counting_as_being_there(
+    world: World, accounts: Accounts
+) -> None:
+    token = accounts.sign_in("ada", PASSWORD).token
+
+    def look(*, seen: bool) -> tuple[int, int] | None:
+        actor = accounts.actor_of_session(token, seen=seen)
+        return None if actor is None else tuple(accounts.time_left(actor))  # type: ignore[return-value]
+
+    assert look(seen=True) == (15 * 60, 120)
+    world.clock.forward(minutes=14)
+    assert look(seen=False) == (60, 120)
+    assert look(seen=True) == (15 * 60, 120)
+    world.clock.forward(minutes=15)
+    assert look(seen=False) is None
+
+
+@pytest.mark.usefixtures("ada")
+def test_time_left_never_goes_beyond_twelve_hours(world: World, accounts: Accounts) -> None:
+    token = accounts.sign_in("ada", PASSWORD).token
+    for _ in range(71):
+        world.clock.forward(minutes=10)
+        assert accounts.actor_of_session(token) is not None
+    actor = accounts.actor_of_session(token)
+    assert actor is not None
+    assert accounts.time_left(actor).signed_out_in_s == 10 * 60
+    world.clock.forward(minutes=10)
+    assert accounts.actor_of_session(token) is None
+
+
+def test_a_token_has_no_session_to_be_left(accounts: Accounts, ada: Actor) -> None:
+    for nobody in (None, ada):
+        with pytest.raises(NotSignedInError):
+            accounts.time_left(nobody)
