@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from sqlalchemy.engine import make_url
+
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import check_folder
@@ -26,6 +28,8 @@ from webapp.settings import WebSettings
 State = Literal["ok", "note", "problem"]
 
 LEAST_FREE_GB: Final = 1.0
+SHORTEST_SECRET: Final = 16
+FEWEST_CHARACTERS: Final = 6
 VIEWER: Final = Path(__file__).parents[1] / "static" / "viewer" / "viewer.js"
 
 
@@ -59,7 +63,14 @@ def _run(context: Context) -> int:
 
 
 def _address(settings: WebSettings) -> Iterator[Finding]:
-    if settings.public_url is not None:
+    if settings.public_url is not None and not _is_loopback(settings.host):
+        yield Finding(
+            "address",
+            "note",
+            f"{settings.host} answers without https beside {settings.public_url}; let only your "
+            "proxy reach it",
+        )
+    elif settings.public_url is not None:
         yield Finding("address", "ok", f"{settings.public_url} (https ends at your proxy)")
     elif _is_loopback(settings.host):
         yield Finding("address", "ok", f"{settings.host}, this machine only")
@@ -101,6 +112,63 @@ def _keys(settings: WebSettings) -> Iterator[Finding]:
         yield Finding("keys", "problem", str(refusal))
     else:
         yield Finding("keys", "ok", f"{settings.key_file.name}, mode 0600; is it in your backup?")
+
+
+def _private_files(settings: WebSettings) -> Iterator[Finding]:
+    """Look at what lies beside the keys: a database that others may read is a way around them."""
+    kept = (settings.data_dir / "overread.db", settings.blob_dir, settings.audit_heads_file)
+    opened = [path for path in kept if path.exists() and path.stat().st_mode & 0o077]
+    for path in opened:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        yield Finding("private files", "problem", f"{path.name} has mode {mode:04o}; chmod go= it")
+    if not opened and any(path.exists() for path in kept):
+        yield Finding("private files", "ok", "nobody else of this machine may read them")
+
+
+def _worker_connection(settings: WebSettings) -> Iterator[Finding]:
+    url = settings.worker_url
+    if url is None:
+        return
+    if url.scheme != "https" and not _is_loopback(url.host or ""):
+        yield Finding(
+            "worker connection",
+            _in_the_clear(url.host or ""),
+            f"images travel to {url.host} without https; put TLS before it",
+        )
+    key = None if settings.worker_key is None else settings.worker_key.get_secret_value()
+    if key is None:
+        yield Finding("worker key", "note", "there is none: whoever reaches the worker may use it")
+    elif _is_guessable(key):
+        yield Finding("worker key", "problem", "OVERREAD_WORKER_KEY is short or a common word")
+
+
+def _database_connection(settings: WebSettings) -> Iterator[Finding]:
+    if settings.database_url is None:
+        return
+    url = make_url(settings.database)
+    if url.get_backend_name() == "sqlite":
+        return
+    if url.password is not None and _is_guessable(str(url.password)):
+        yield Finding(
+            "database password", "problem", "the one in OVERREAD_DATABASE_URL is short or common"
+        )
+    if url.host is None or _is_loopback(url.host):
+        return
+    if url.query.get("sslmode") not in {"require", "verify-ca", "verify-full"}:
+        yield Finding(
+            "database connection",
+            _in_the_clear(url.host),
+            "it leaves this machine without a demand for TLS; add ?sslmode=verify-full",
+        )
+
+
+def _in_the_clear(host: str) -> State:
+    """Weigh a connection without TLS: a name without a dot is of a private container network."""
+    return "problem" if "." in host or ":" in host else "note"
+
+
+def _is_guessable(secret: str) -> bool:
+    return len(secret) < SHORTEST_SECRET or len(set(secret)) < FEWEST_CHARACTERS
 
 
 def _database(settings: WebSettings) -> Iterator[Finding]:
@@ -182,6 +250,9 @@ LOOKS: Final[tuple[Look, ...]] = (
     _address,
     _data_dir,
     _keys,
+    _private_files,
+    _worker_connection,
+    _database_connection,
     _database,
     _blobs,
     _viewer,
