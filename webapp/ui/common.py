@@ -2,6 +2,7 @@
 
 import functools
 import html
+import inspect
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -33,24 +34,41 @@ def strip() -> None:
             pass
 
 
-def plainly(handler: Callable[P, R]) -> Callable[P, R]:
-    """Show a refusal's own sentence, and of any other failure that it happened.
+def tell(error: Exception) -> None:
+    """Show a refusal's own sentence, and of any other failure only that it happened."""
+    if isinstance(error, REFUSALS):
+        gr.Warning(str(error))
+    elif isinstance(error, gr.Error):
+        gr.Warning(error.message)
+    else:
+        logger.error("page.failed", exc_info=error)
+        gr.Warning(words.FAILED)
 
-    The page stays as it is: an error raised here would cover every component that the handler
-    fills, and Gradio would print its text, in which a person's words may stand.
+
+def plainly(handler: Callable[P, R]) -> Callable[P, R]:
+    """Tell the person of whatever goes wrong in a handler, and leave the page as it is.
+
+    An error raised to Gradio would cover every component that the handler fills, and Gradio
+    would print its text, in which a person's words may stand.
     """
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def waiting(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - as the handler
+            try:
+                return await handler(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - the last place before Gradio prints it
+                tell(error)
+            return gr.skip()
+
+        return cast("Callable[P, R]", waiting)
 
     @functools.wraps(handler)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return handler(*args, **kwargs)
-        except REFUSALS as refusal:
-            gr.Warning(str(refusal))
-        except gr.Error as told:
-            gr.Warning(told.message)
-        except Exception as error:
-            logger.error("page.failed", exc_info=error)
-            gr.Warning(words.FAILED)
+        except Exception as error:  # noqa: BLE001 - the last place before Gradio prints it
+            tell(error)
         return cast("R", gr.skip())
 
     return wrapped

@@ -1,0 +1,147 @@
+"""The handlers of the reading page: read inputs, call one use case, show the result."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import gradio as gr
+
+from storage.vocabulary import Attestation, Verdict
+from webapp.services.judging import ReviewInput
+from webapp.ui import reading_view as view
+from webapp.ui import words
+from webapp.ui.common import REFUSALS, as_text, asker, plainly
+from webapp.ui.reading_asking import AskingHandlers
+
+OF_A_DRAFT = ("correction", "comment")
+
+
+class Handlers(AskingHandlers):
+    """What each control of the page does."""
+
+    @plainly
+    def open(self, request: gr.Request) -> list[Any]:
+        """Show the case that the address names."""
+        text = request.query_params.get("case", "")
+        try:
+            case_id = UUID(text)
+        except ValueError:
+            return self.nothing(words.NO_CASE)
+        try:
+            return self.shown(case_id, request, None)
+        except REFUSALS as refusal:
+            return self.nothing(f"{as_text(str(refusal))} {words.NO_CASE}")
+
+    @plainly
+    def refresh(self, case_id: str, request: gr.Request) -> list[Any]:
+        """Show the case as the store has it now."""
+        return self.shown(UUID(case_id), request, None)
+
+    @plainly
+    def choose(self, case_id: str, draft_id: str, request: gr.Request) -> list[Any]:
+        """Show another draft in the review form."""
+        return self.shown(UUID(case_id), request, UUID(draft_id))
+
+    @plainly
+    def next_case(self, request: gr.Request) -> str:
+        """Go to the next case of the worklist."""
+        case = self.services.worklist.next(asker(self.actor_of, request))
+        if case is None:
+            gr.Info(words.ALL_DONE)
+            return ""
+        return f"/read?case={case.id}"
+
+    def attesting(self, decision: Attestation) -> Any:  # noqa: ANN401 - Gradio takes any callable
+        """Return the handler of one decision about held pixels."""
+
+        @plainly
+        def attest(case_id: str, viewer_out: str, request: gr.Request) -> list[Any]:
+            regions = view.OnScreen.read(viewer_out).regions
+            boxes = [{key: region[key] for key in ("image_id", "coords")} for region in regions]
+            masks = boxes if decision is Attestation.MASK else []
+            if decision is Attestation.MASK and not masks:
+                raise gr.Error(words.NO_RECTANGLES, print_exception=False)
+            self.services.studies.attest(
+                asker(self.actor_of, request), UUID(case_id), decision, masks, uuid4().hex
+            )
+            gr.Info(words.ATTESTED[decision.value])
+            return self.shown(UUID(case_id), request, None)
+
+        return attest
+
+    @plainly
+    def commit(
+        self, case_id: str, text: str, confidence: int | None, request: gr.Request
+    ) -> list[Any]:
+        """Commit the reader's own findings."""
+        if not text.strip():
+            raise gr.Error(words.OWN_READ_EMPTY, print_exception=False)
+        self.services.reading.commit_own_read(
+            asker(self.actor_of, request),
+            UUID(case_id),
+            text=text,
+            findings=(),
+            confidence=confidence,
+            idempotency_key=uuid4().hex,
+        )
+        return self.shown(UUID(case_id), request, None)
+
+    def deciding(self, verdict: Verdict | None) -> Any:  # noqa: ANN401 - Gradio takes any callable
+        """Return the handler of one review button; None is the edit, whose verdict is inferred."""
+
+        @plainly
+        def decide(
+            case_id: str,
+            draft_id: str,
+            revision: int,
+            correction: str,
+            significant: bool,
+            comment: str,
+            viewer_out: str,
+            request: gr.Request,
+        ) -> list[Any]:
+            actor = asker(self.actor_of, request)
+            draft = self.services.asking.draft(actor, UUID(draft_id))
+            if verdict is None and correction.strip() == draft.shown_text.strip():
+                raise gr.Error(words.NOTHING_CHANGED, print_exception=False)
+            edited = verdict is None
+            self.services.reviewing.submit(
+                actor,
+                UUID(draft_id),
+                ReviewInput(
+                    idempotency_key=uuid4().hex,
+                    based_on_revision=revision,
+                    verdict=Verdict.MAJOR_EDIT if edited and significant else verdict,
+                    final_text=correction if edited else None,
+                    comment=comment,
+                    regions=tuple(view.OnScreen.read(viewer_out).regions),
+                ),
+            )
+            done = {draft_id: dict.fromkeys(OF_A_DRAFT)}
+            self.keep(actor, UUID(case_id), of_draft=done, regions=[])
+            return self.shown(UUID(case_id), request, UUID(draft_id))
+
+        return decide
+
+    def saving(self, name: str) -> Any:  # noqa: ANN401 - Gradio takes any callable
+        """Return the handler that keeps one half-written field."""
+
+        @plainly
+        def save(
+            case_id: str | None,
+            draft_id: str | None,
+            value: Any,  # noqa: ANN401 - JSON
+            request: gr.Request,
+        ) -> None:
+            if case_id is None or value is None:
+                return
+            actor = asker(self.actor_of, request)
+            if name in OF_A_DRAFT:
+                if draft_id is not None:
+                    self.keep(actor, UUID(case_id), of_draft={draft_id: {name: value}})
+            elif name == "regions":
+                regions = view.OnScreen.read(value).regions
+                self.keep(actor, UUID(case_id), regions=regions)
+            else:
+                self.keep(actor, UUID(case_id), **{name: value})
+
+        return save
