@@ -14,6 +14,7 @@ import io
 import os
 import secrets
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -166,13 +167,17 @@ class BlobStore:
 
 
 class Batch:
-    """Objects on their way into a `BlobStore`: written, but not yet under their addresses."""
+    """Objects on their way into a `BlobStore`: written, but not yet under their addresses.
+
+    Several threads may put at once; the batch ends when all of them have.
+    """
 
     def __init__(self, store: BlobStore, disk: FileSystem) -> None:
         """Begin with nothing."""
         self._store, self._disk = store, disk
         self._written: dict[str, Path] = {}  # temporary files by address
         self._folders: set[Path] = set()
+        self._lock = threading.Lock()
 
     def put(self, data: bytes) -> str:
         """Write an object and return the address it will have.
@@ -191,17 +196,17 @@ class Batch:
         store = self._store
         address, total = store._address(file)
         path = store._path(address)
-        if address in self._written:
-            return address
-        self._folders |= {path.parent, path.parent.parent, store.root}
-        if not store._is_whole(address):
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-            with full_disk_is_refused():
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._written[address] = temporary
-                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as sealed:
-                    sealed.writelines(store._sealed(address, total, file))
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with self._lock:
+            self._folders |= {path.parent, path.parent.parent, store.root}
+            if address in self._written or store._is_whole(address):
+                return address
+            self._written[address] = temporary
+        with full_disk_is_refused():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as sealed:
+                sealed.writelines(store._sealed(address, total, file))
         return address
 
     def settle(self) -> None:

@@ -6,12 +6,13 @@ file by file, and it makes writing one twice harmless.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from sqlmodel import Session, col, or_, select
@@ -60,6 +61,7 @@ class _Kept:
 
 
 Kept = dict[str, dict[str, _Kept]]  # by study, then by content
+_AT_ONCE: Final = 2  # objects that are hashed, encrypted and written at the same time
 
 
 def admit(
@@ -110,14 +112,26 @@ def keep(blobs: Blobs, items: Iterable[Deidentified], kept: Kept | None = None) 
         storage.errors.StorageFullError: no room for a blob.
     """
     studies = {} if kept is None else kept
-    with blobs.batch() as batch:
+    seen: set[tuple[str, str]] = set()
+    waiting: deque[Future[_Kept]] = deque()
+    with blobs.batch() as batch, ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="keep") as threads:
         for item in items:
             if not isinstance(item, Deidentified):
                 raise TypeError("only Deidentified values can be stored")
-            study = studies.setdefault(item.facts.study_key, {})
-            if item.content_key not in study:
-                study[item.content_key] = _keep(batch, item)
+            identity = item.facts.study_key, item.content_key
+            if identity not in seen:
+                seen.add(identity)
+                waiting.append(threads.submit(_keep, batch, item))
+            if len(waiting) > _AT_ONCE:
+                _note(studies, waiting.popleft().result())
+        while waiting:
+            _note(studies, waiting.popleft().result())
     return studies
+
+
+def _note(studies: Kept, kept: _Kept) -> None:
+    """Add one object to what is kept, after those that came before it."""
+    studies.setdefault(kept.facts.study_key, {})[kept.content_key] = kept
 
 
 def addresses_of(kept_studies: Kept) -> set[str]:

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,13 @@ def test_the_same_data_twice_in_a_batch_are_one_object(blobs: BlobStore) -> None
     with blobs.batch() as batch:
         assert batch.put(b"pixels") == batch.put(b"pixels")
     assert len(files_in(blobs)) == 1
+
+
+def test_several_threads_may_fill_a_batch(blobs: BlobStore) -> None:
+    with blobs.batch() as batch, ThreadPoolExecutor(8) as threads:
+        addresses = list(threads.map(batch.put, OBJECTS * 4))
+    assert len(files_in(blobs)) == len(OBJECTS)
+    assert [blobs.get(address) for address in addresses] == OBJECTS * 4
 
 
 def test_what_another_upload_stored_is_synced_with_ours(
