@@ -30,6 +30,7 @@ SILENT = {
     ("accounts", "operator"): "finds out who works at the command line; the command has its event",
     ("accounts", "actor_of_session"): "finds out who asks; what is asked for has its event",
     ("accounts", "actor_of_token"): "finds out who asks; what is asked for has its event",
+    ("accounts", "is_current"): "finds out whether somebody still may; what they do has its event",
     ("accounts", "time_left"): "tells of the asker's own session only",
     ("serving", "ready"): "tells of no case and no person",
     ("serving", "models"): "tells of no case and no person",

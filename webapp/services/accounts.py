@@ -180,6 +180,18 @@ class Accounts:
             session_id=sign_in.id,
         )
 
+    def is_current(self, actor: Actor) -> bool:
+        """Tell whether the session behind an actor lasts, with the same role; of a token: yes."""
+        if actor.session_id is None:
+            return True
+        with self.store.read() as session:
+            sign_in = session.get(LoginSession, actor.session_id)
+            person = session.get(Person, actor.id)
+        if sign_in is None or person is None or sign_in.ended_at is not None:
+            return False
+        end = min(sign_in.last_seen_at + self.session_idle, sign_in.expires_at)
+        return self.now() < end and person.disabled_at is None and person.role is actor.role
+
     def time_left(self, actor: Actor | None) -> TimeLeft:
         """Return how long the actor's session lasts if nothing happens in it.
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import gradio as gr
 
 from webapp.services.actor import Actor
+from webapp.services.lasting import while_signed_in
 from webapp.services.views import (
     BatteryErrorEvent,
     BatteryResultEvent,
@@ -22,6 +24,9 @@ from webapp.ui.reading_shown import Shown
 
 WAIT_FOR_STOPPED_DRAFT_S = 3.0
 STOPPED_DRAFT_POLL_S = 0.25
+
+
+T = TypeVar("T")
 
 
 class AskingHandlers(Shown):
@@ -50,7 +55,7 @@ class AskingHandlers(Shown):
                 model=model,
                 images=view.OnScreen.read(viewer_out).images(),
             )
-            async with aclosing(asked) as events:
+            async with aclosing(self._lasting(asked, actor)) as events:
                 async for event in events:
                     if isinstance(event, TokenEvent):
                         said += event.text
@@ -62,6 +67,10 @@ class AskingHandlers(Shown):
         except Exception as error:  # noqa: BLE001 - told, and the buttons given back
             tell(error)
             yield gr.skip(), text, *idle
+
+    def _lasting(self, events: AsyncGenerator[T, None], actor: Actor) -> AsyncGenerator[T, None]:
+        """End the events with the session: Gradio would go on until the model's next word."""
+        return while_signed_in(events, partial(self.services.accounts.is_current, actor))
 
     def asking(self, text: str) -> Any:  # noqa: ANN401 - Gradio takes any callable
         """Return the handler of one ready-made question."""
@@ -94,7 +103,7 @@ class AskingHandlers(Shown):
                 model=model,
                 images=view.OnScreen.read(viewer_out).images(),
             )
-            async with aclosing(asked) as events:
+            async with aclosing(self._lasting(asked, actor)) as events:
                 async for event in events:
                     if isinstance(event, BatteryResultEvent):
                         drafts[event.question.id] = event.draft
