@@ -135,10 +135,13 @@ def progress_of(
     return reached
 
 
-def image_counts(session: Session, case_ids: AnyOf[UUID]) -> Mapping[UUID, int]:
-    """Count the images of each of these cases."""
-    statement = select(Image.case_id, func.count()).where(col(Image.case_id).in_(case_ids))
-    return dict(session.exec(statement.group_by(col(Image.case_id))).all())
+def image_counts(session: Session, case_ids: AnyOf[UUID]) -> Mapping[UUID, tuple[int, int]]:
+    """Count the images of each of these cases, and their frames."""
+    statement = select(Image.case_id, func.count(), func.sum(Image.frames))
+    found = session.exec(
+        statement.where(col(Image.case_id).in_(case_ids)).group_by(col(Image.case_id))
+    )
+    return {case_id: (images, int(frames)) for case_id, images, frames in found}
 
 
 def images_of(session: Session, case_id: UUID) -> Sequence[Image]:

@@ -282,6 +282,7 @@ class CaseRow:
     created_at: datetime
     own_read: OwnReadView | None
     image_count: int
+    frame_count: int  # slices of a CT, pictures of a cine, of all images together
 
 
 @dataclass(frozen=True, slots=True)

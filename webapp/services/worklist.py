@@ -193,7 +193,8 @@ def _rows(
             protocol=collections[case.collection_id].protocol,
             created_at=case.created_at,
             own_read=own_read_view(own_reads[case.id]) if case.id in own_reads else None,
-            image_count=counts.get(case.id, 0),
+            image_count=counts.get(case.id, (0, 0))[0],
+            frame_count=counts.get(case.id, (0, 0))[1],
         )
         for case in cases
     )

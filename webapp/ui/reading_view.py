@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from inference.prompts.battery import battery
-from storage.vocabulary import CaseState
+from storage.vocabulary import CaseState, Progress
 from webapp.services.views import CaseView, DraftView, MessageView, ReviewView
 from webapp.ui import words
 from webapp.ui.common import as_text, when
@@ -49,6 +49,8 @@ def header(case: CaseView) -> str:
         if case.state is CaseState.ADMITTED
         else words.STATES[case.state]
     )
+    if case.progress is Progress.DONE and (waiting := _not_reviewed(case)):
+        state += words.STILL_WAITING.format(count=waiting)
     return (
         f"### {case.id.hex[:8].upper()} · {study}{made_up}\n"
         f"{as_text(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
@@ -169,17 +171,25 @@ def drafts(case: CaseView, opened: UUID | None = None) -> list[DraftView]:
     ]
 
 
-def draft_label(number: int, draft: DraftView, question: str) -> str:
-    """Return how a draft is called in the list of drafts."""
+def draft_label(number: int, draft: DraftView, question: str, review: ReviewView | None) -> str:
+    """Return how a draft is called in the list of drafts, and what was decided about it."""
     short = question if len(question) <= 40 else question[:39] + "…"
-    return f"{number}: {short} ({draft.model_id})"
+    decided = words.NOT_REVIEWED if review is None else words.VERDICTS[review.verdict]
+    return f"{number}: {short} ({draft.model_id}) · {decided}"
+
+
+def _not_reviewed(case: CaseView) -> int:
+    return sum(latest_review(case, draft.id) is None for draft in drafts(case))
 
 
 def draft_choices(case: CaseView, opened: UUID) -> list[tuple[str, str]]:
     """Return (label, draft id) of every draft that can be reviewed."""
     asked = {m.id: m.text for m in case.messages}
     return [
-        (draft_label(number, draft, asked[draft.message_id]), str(draft.id))
+        (
+            draft_label(number, draft, asked[draft.message_id], latest_review(case, draft.id)),
+            str(draft.id),
+        )
         for number, draft in enumerate(drafts(case, opened), start=1)
     ]
 

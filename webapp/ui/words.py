@@ -91,6 +91,8 @@ VERDICTS: Final = {
     "reject": "rejected",
     "abstain": "abstained",
 }
+NOT_REVIEWED: Final = "not reviewed"
+STILL_WAITING: Final = ", drafts not reviewed yet: {count}"
 PROGRESS: Final = {
     "todo": "to do",
     "own_read": "own read committed",

@@ -90,13 +90,20 @@ def _row(row: CaseRow) -> str:
     cells = (
         f"[{short_name(row)}](/read?case={row.id})",
         in_table(study) + made_up,
-        str(row.image_count),
+        pictures(row),
         in_table(row.collection),
         words.PROTOCOLS[row.protocol],
         progress,
         when(row.created_at),
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def pictures(row: CaseRow) -> str:
+    """Return how many images there are, and of how many frames where that is another number."""
+    if row.frame_count == row.image_count:
+        return str(row.image_count)
+    return f"{row.image_count} ({row.frame_count} frames)"
 
 
 def short_name(case: CaseRow) -> str:

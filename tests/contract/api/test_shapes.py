@@ -73,7 +73,7 @@ async def test_a_case_has_its_fields(place: Place, case: Case) -> None:
         *("body_part", "made_up", "protocol", "created_at", "own_read"),
     }
     assert set(opened) == common | {"images", "messages", "reviews"}
-    assert set(row) == common | {"image_count"}
+    assert set(row) == common | {"image_count", "frame_count"}
     assert RFC3339_UTC.fullmatch(opened["created_at"])
     assert (opened["state"], opened["progress"]) == ("admitted", "todo")
 
