@@ -53,7 +53,7 @@ class Heads:
             at = at.astimezone(UTC)
             mac = self._mac(lines[-1].mac if lines else FIRST_MAC, at, seq, hash_)
             head = Head(at, seq, hash_, mac)
-            file.write(json.dumps({"at": _text(at), "seq": seq, "hash": hash_, "mac": mac}) + "\n")
+            file.write(_line(head) + "\n")
             file.flush()
             os.fsync(file.fileno())
         return head
@@ -82,7 +82,8 @@ class Heads:
                     fields["mac"],
                 )
                 mac = self._mac(mac, head.at, head.seq, head.hash)
-                genuine = hmac.compare_digest(mac, head.mac)
+                # to the letter: the same instant can be written in several ways
+                genuine = hmac.compare_digest(mac, head.mac) and line == _line(head)
             except (ValueError, KeyError, TypeError):
                 raise HeadsDamagedError(line=number) from None
             if not genuine:
@@ -92,6 +93,10 @@ class Heads:
     def _mac(self, before: str, at: datetime, seq: int, hash_: str) -> str:
         content = json.dumps([before, _text(at), seq, hash_]).encode()
         return hmac.new(self.key, content, hashlib.sha256).hexdigest()
+
+
+def _line(head: Head) -> str:
+    return json.dumps({"at": _text(head.at), "seq": head.seq, "hash": head.hash, "mac": head.mac})
 
 
 def _text(at: datetime) -> str:

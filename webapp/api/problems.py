@@ -58,6 +58,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "store_busy": 503,
     "store_version": 500,
     "too_many_attempts": 429,
+    "unknown_battery": 422,
     "unknown_template": 422,
     "unsupported_image": 422,
 }

@@ -186,9 +186,8 @@ def test_a_chain_that_was_computed_anew_is_found_by_the_head_outside(trail: Stor
         assert check_chain(session, {LENGTH: head}).broken == Break(LENGTH, Fault.REWRITTEN)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # PostgreSQL would take none of them
 def test_a_value_that_no_event_can_hold_is_found(trail: Store) -> None:
-    if trail.engine.dialect.name == "postgresql":
-        pytest.skip("PostgreSQL takes only values of the column's type")
     for change in ("at = 'yesterday'", "count = 'many'", "action = x'00ff'"):
         done: list[tuple[str, dict[str, Any]]] = [
             ("PRAGMA ignore_check_constraints = 1", {}),
