@@ -150,7 +150,12 @@ def policy() -> Policy:
     words = Lexicon.of(lexicon)
     speller = Speller.of(
         [*spelling["words"], *(word for word in own_words if word.isalpha() and len(word) > 7)],
-        [*spelling["kept"], *words.words],
+        [*spelling["kept"], *spelling["whole"], *words.words],
+        [
+            entry.split()[0].removesuffix("+")
+            for name in spelling["joined_verbs"]
+            for entry in lexicon["verbs"][name]
+        ],
     )
     reader = Reader(speller, words, slots(fields["told"]))
     return Policy(fields["policy"], reader, tuple(rule(given) for given in fields["rule"]))

@@ -145,7 +145,7 @@ _GAPS: Final = {
     "=": r"[^ <.,;:?!()]+(?:<(?!(?:must|ought|may|advise|act|care)>)[\w-]+>)*",
 }
 _PLAIN: Final = re.compile(r"[a-z_'|]+")
-_CLASS: Final = re.compile(rf"<(?!(?:{START}|look|mind|contrast)>)[\w-]+>")
+_CLASS: Final = re.compile(rf"<(?!(?:{START}|look|mind|contrast|opens)>)[\w-]+>")
 
 
 def _words(sentence: str) -> list[str]:

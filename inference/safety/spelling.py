@@ -1,4 +1,4 @@
-"""Misspelt words of weight read as meant: a slip of one letter must not hide a finding."""
+"""Misspelt words read as meant: a slip of one letter, or a space, must not hide a finding."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,6 +8,7 @@ from typing import Final
 SHORTEST: Final = 6  # letters; below, too many other words are one letter away
 LONGEST: Final = 24
 WORD: Final = re.compile(r"[a-z]+")
+PAIR: Final = re.compile(r"(?<![\w'-])([a-z]+) (?=([a-z]+)(?![\w'-]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +17,33 @@ class Speller:
 
     known: frozenset[str]
     worn: dict[str, str]
+    parts: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, words: Iterable[str], kept: Iterable[str]) -> "Speller":
-        """Return a speller that corrects to `words`, and leaves `kept` alone."""
-        listed = sorted(words)
+    def of(cls, words: Iterable[str], kept: Iterable[str], joined: Iterable[str] = ()) -> "Speller":
+        """Return a speller that corrects to `words`, and leaves `kept` alone.
+
+        A space inside one of `words` or `joined` is a slip too, unless both parts are `kept`.
+        """
+        listed, left = sorted(words), frozenset(kept)
         worn = {rest: word for word in listed for rest in _without_one(word)}
-        return cls(frozenset([*listed, *kept]), worn)
+        parts = {
+            (word[:cut], word[cut:])
+            for word in {*listed, *joined}
+            if len(word) > 3
+            for cut in range(1, len(word))
+            if not {word[:cut], word[cut:]} <= left
+        }
+        return cls(left.union(listed), worn, frozenset(parts))
 
     def corrected(self, text: str) -> str:
         """Return lower-case `text` with words that are one slip away from a known one replaced.
 
-        A slip: a letter missing, added, changed or out of its place; never the first one.
+        A slip: a space inside, a letter missing, added, changed or out of its place; never the
+        first one.
         """
-        return WORD.sub(lambda match: self._word(match[0]), text)
+        whole = PAIR.sub(lambda m: m[1] if (m[1], m[2]) in self.parts else m[0], text)
+        return WORD.sub(lambda match: self._word(match[0]), whole)
 
     def _word(self, word: str) -> str:
         inflected = word[-1] in "ds" and word[:-1] in self.known

@@ -169,3 +169,17 @@ def test_comparison_is_fine_when_there_was_a_prior() -> None:
     sentence = "Compared with the previous film the effusion is smaller."
     assert RULES["comparison.without_prior"].speaks(sentence)
     assert not RULES["comparison.without_prior"].speaks(sentence, has_prior=True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "withheld"),
+    [
+        pytest.param("Ins ert a chest tube.", True, id="a verb"),
+        pytest.param("St op the hep arin.", True, id="two words"),
+        pytest.param("The scar is in form of a band.", False, id="two words of their own"),
+    ],
+)
+def test_a_space_inside_a_word_hides_nothing(broken: str, withheld: bool) -> None:
+    reading = policy().reader.read(broken)
+    rules = policy().speaking(reading)
+    assert any(rule.effect == "withhold" for rule in rules) is withheld
