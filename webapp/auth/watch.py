@@ -12,8 +12,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
+from anyio import current_effective_deadline
 from anyio.to_thread import run_sync
 from starlette.types import Message, Receive
 
@@ -47,6 +49,10 @@ class Open:
         async def receive_or_leave() -> Message:
             if self.cut.is_set():
                 return {"type": "http.disconnect"}
+            if (
+                current_effective_deadline() == -inf
+            ):  # `is_disconnected`: a look, no wait
+                return await receive()
             coming = asyncio.ensure_future(receive())
             leaving = asyncio.ensure_future(self.cut.wait())
             try:

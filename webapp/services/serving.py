@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio import NoEventLoopError, from_thread
@@ -22,6 +22,8 @@ from webapp.services.views import ReadyView, ServedModelView
 from webapp.services.work import authorised, refusals_recorded
 
 logger = logging.getLogger(__name__)
+
+LOOK_WITHIN_S: Final = 1.0
 
 
 class WorkerPort(Protocol):
@@ -102,10 +104,12 @@ class Serving:
         self.last_seen.models = await self.worker.models()
 
     async def _look(self) -> None:
-        self.last_seen.health = await self.worker.health()
-        if self.last_seen.health.state == "ready":
-            with suppress(InferenceError):
-                await self._list_models()
+        """See how the worker is, or make do with what was seen last: no page waits for it."""
+        with anyio.move_on_after(LOOK_WITHIN_S):
+            self.last_seen.health = await self.worker.health()
+            if self.last_seen.health.state == "ready":
+                with suppress(InferenceError):
+                    await self._list_models()
 
     def _database(self) -> bool:
         try:

@@ -7,14 +7,15 @@ from uuid import UUID
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
 from storage.errors import StoreBusyError
 from storage.vocabulary import Role
 from webapp.auth.doorway import Doorway
 from webapp.auth.gate import Gate
 from webapp.auth.routes import API, Route, RouteTable
-from webapp.auth.watch import Watch
+from webapp.auth.watch import Open, Watch
 from webapp.services.actor import Actor
 from webapp.services.policy import TRAINEES_UP
 from webapp.services.trail import Attempt
@@ -171,3 +172,15 @@ async def test_nobody_is_looked_at_once_all_is_answered() -> None:
         await asyncio.wait_for(looking, 20)
 
     assert doorkeeper.looks == 0
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_look_at_the_connection_sees_whether_the_browser_left(gone: bool) -> None:
+    async def receive() -> Message:
+        if not gone:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    watched = Open(TOM, lambda: TOM)
+    request = Request({"type": "http"}, receive=watched.receiving(receive))
+    assert await request.is_disconnected() is gone
