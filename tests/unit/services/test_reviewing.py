@@ -19,6 +19,8 @@ from webapp.services.errors import (
 )
 from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing, ReviewInput
+from webapp.services.worklist import Worklist
+from webapp.ui.reading_view import draft_choices, header
 
 WRONG = {
     "index": 1,
@@ -297,3 +299,17 @@ def test_identity_typed_into_a_review_is_flagged(
         ("identifier.contact", "comment"),
         ("identifier.name", "comment"),
     ]
+
+
+def test_a_page_says_of_every_draft_what_was_decided(
+    world: World, reviewing: Reviewing, reader: Actor, case: Case, draft: Draft
+) -> None:
+    other = world.make_draft(case, reader)
+    reviewing.submit(reader, draft.id, given(verdict=Verdict.ACCEPT_AS_IS))
+
+    shown = Worklist(world.store, world.clock).case(reader, case.id)
+
+    labels = {id_: label for label, id_ in draft_choices(shown, draft.id)}
+    assert labels[str(draft.id)].endswith("· accepted as is")
+    assert labels[str(other.id)].endswith("· not reviewed")
+    assert "done, drafts not reviewed yet: 1" in header(shown)
