@@ -49,9 +49,7 @@ class Open:
         async def receive_or_leave() -> Message:
             if self.cut.is_set():
                 return {"type": "http.disconnect"}
-            if (
-                current_effective_deadline() == -inf
-            ):  # `is_disconnected`: a look, no wait
+            if current_effective_deadline() == -inf:  # `is_disconnected`: a look, no wait
                 return await receive()
             coming = asyncio.ensure_future(receive())
             leaving = asyncio.ensure_future(self.cut.wait())
