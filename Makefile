@@ -6,7 +6,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 export GRADIO_ANALYTICS_ENABLED := False
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-SPREAD := -n auto --maxprocesses 4 --dist loadfile  # a file's tests share what they started
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder  # a file's tests share what they started
 
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 

@@ -13,6 +13,12 @@ from tests.databases import PostgresServer, postgres_programs, postgres_server
 REPO = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones: begun last, one of them keeps a single core busy at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of real data and golden values, or skip where it is absent."""
