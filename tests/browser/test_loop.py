@@ -114,6 +114,7 @@ def test_sign_in_to_export(page: Page, running: Running, film: Path, tmp_path: P
 
     page.goto(running.url)
     expect(page.locator("#overread-account")).to_contain_text(running.name)
+    page.get_by_role("radio", name="Loop").check()
     page.get_by_role("button", name="Read the next case").click()
     expect(page).to_have_url(f"{running.url}/read?case={case}")
     expect(page.locator("#overread-own-read textarea")).to_be_visible()
@@ -145,7 +146,8 @@ def test_sign_in_to_export(page: Page, running: Running, film: Path, tmp_path: P
     page.get_by_role("button", name="Save correction").click()
     expect(page.locator("#overread-review-status")).to_contain_text("revision 1, minor edit")
     page.get_by_role("button", name="Next case").click()
-    expect(page.get_by_text(words.ALL_DONE)).to_be_visible()
+    another = page.locator(".case-head").filter(has_not_text=case[:8].upper())
+    expect(page.get_by_text(words.ALL_DONE).or_(another).first).to_be_visible()
 
     page.goto(running.url)
     row = page.get_by_role("row").filter(has_text=case[:8].upper())
