@@ -1,7 +1,7 @@
 """What use cases return: plain values, safe to hand to a page, a route or a terminal.
 
 Ids are UUIDs and instants are aware UTC; turning them into JSON is the caller's business.
-Long, but one flat list of shapes without logic: what the use cases promise, to be read in one place.
+Long, but one flat list of shapes without logic: what the use cases promise, read in one place.
 """
 
 from collections.abc import Mapping
