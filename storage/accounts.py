@@ -1,4 +1,4 @@
-"""Look up and change people, their sign-in sessions and their API tokens.
+"""Look up and change people, their identities elsewhere, their sessions and their API tokens.
 
 Secrets are found by their SHA-256. What is expired, ended or disabled is still returned: the
 use case decides, with its own clock.
@@ -11,13 +11,29 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from storage.tables import ApiToken, LoginSession, Person
+from storage.tables import ApiToken, Identity, LoginSession, Person
 from storage.vocabulary import Role
 
 
 def person_named(session: Session, name: str) -> Person | None:
     """Return the account with this name, which is stored in lower case."""
     return session.exec(select(Person).where(Person.name == name)).first()
+
+
+def person_of_identity(session: Session, issuer: str, subject: str) -> Person | None:
+    """Return the account of whom an identity provider means."""
+    statement = (
+        select(Person)
+        .join(Identity, col(Identity.person_id) == col(Person.id))
+        .where(Identity.issuer == issuer, Identity.subject == subject)
+    )
+    return session.exec(statement).first()
+
+
+def was_used(session: Session, state_sha256: str) -> bool:
+    """Tell whether a sign-in came of this request to an identity provider already."""
+    statement = select(LoginSession.id).where(LoginSession.state_sha256 == state_sha256)
+    return session.exec(statement).first() is not None
 
 
 def people(session: Session) -> Sequence[Person]:
@@ -61,7 +77,7 @@ def end_session(session: Session, session_id: UUID, at: datetime) -> None:
     session.exec(
         update(LoginSession)
         .where(col(LoginSession.id) == session_id, col(LoginSession.ended_at).is_(None))
-        .values(ended_at=at)
+        .values(ended_at=at, logout_hint=None)
     )
 
 
@@ -74,7 +90,7 @@ def end_sessions(
     )
     if keep is not None:
         statement = statement.where(col(LoginSession.id) != keep)
-    session.exec(statement.values(ended_at=at))
+    session.exec(statement.values(ended_at=at, logout_hint=None))
 
 
 def token_with_person(session: Session, token_sha256: str) -> tuple[ApiToken, Person] | None:

@@ -9,7 +9,7 @@ from storage.tables.audit import AuditEvent
 from storage.tables.cases import Attestation, Case, Image, Instance, Lease
 from storage.tables.collections import Collection, Membership
 from storage.tables.exports import Export
-from storage.tables.people import ApiToken, LoginSession, Person
+from storage.tables.people import ApiToken, Identity, LoginSession, Person
 from storage.tables.reading import Draft, Message, OwnRead
 from storage.tables.reviews import Region, Review, ReviewInProgress, SentenceMark
 
@@ -21,6 +21,7 @@ __all__ = [
     "Collection",
     "Draft",
     "Export",
+    "Identity",
     "Image",
     "Instance",
     "Lease",

@@ -1,9 +1,9 @@
-"""Who may come in: people, their sign-in sessions and their API tokens."""
+"""Who may come in: people, by whom they are vouched for, their sessions and their API tokens."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from storage.columns import UtcDateTime, words
@@ -25,6 +25,22 @@ class Person(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class Identity(SQLModel, table=True):
+    """Whom an identity provider means: issuer and subject, and nothing else of what it says.
+
+    Names and addresses change hands; a subject of an issuer does not.
+    """
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    person_id: UUID = Field(foreign_key="person.id", index=True)
+    issuer: str = Field(min_length=1, max_length=512)
+    subject: str = Field(min_length=1, max_length=255)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class LoginSession(SQLModel, table=True):
     """A sign-in held on the server; the cookie carries a random value, here is its SHA-256."""
 
@@ -37,6 +53,24 @@ class LoginSession(SQLModel, table=True):
     last_seen_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    provider: str = Field(
+        default="",
+        max_length=32,
+        sa_column_kwargs={"server_default": ""},
+        description="The identity provider that vouched, by its id; empty: a password.",
+    )
+    state_sha256: str | None = Field(
+        default=None,
+        unique=True,
+        index=True,
+        min_length=64,
+        max_length=64,
+        description="Of the request to the provider that led here: it leads here once.",
+    )
+    logout_hint: bytes | None = Field(
+        default=None,
+        description="The provider's ID token, encrypted under the cookie's value; none once ended.",
+    )
 
 
 class ApiToken(SQLModel, table=True):
