@@ -122,6 +122,6 @@ def _move_in(place: Place) -> None:
         if role is not Role.ADMIN:
             accounts.add(operator, role.value, role, PASSWORD)
             place.services.collections.add_member(operator, COLLECTION, role.value)
-        place.tokens[role] = accounts.create_token(operator, role.value).secret
+        place.tokens[role] = place.services.tokens.create(operator, role.value).secret
     for person in accounts.people(operator):
         place.people[person.role] = Actor(person.id, person.name, person.role, "session")

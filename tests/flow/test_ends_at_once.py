@@ -86,7 +86,7 @@ async def test_a_revoked_tokens_stream_is_cut(place: Place, case: Case) -> None:
     place.worker.script = "The first sentence is here. The second one never comes."
     place.worker.hold = 8
     accounts = place.services.accounts
-    token = accounts.create_token(accounts.operator(), "reader")
+    token = place.services.tokens.create(accounts.operator(), "reader")
     headers = {"authorization": f"Bearer {token.secret}"}
     with served(place.gate) as url:
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as program:
@@ -98,7 +98,7 @@ async def test_a_revoked_tokens_stream_is_cut(place: Place, case: Case) -> None:
                     if not revoked and line.startswith("data:"):
                         revoked = True
                         await asyncio.to_thread(
-                            accounts.revoke_token, accounts.operator(), token.id
+                            place.services.tokens.revoke, accounts.operator(), token.id
                         )
             assert place.worker.stopped.wait(10), "the model went on computing"
             assert (await program.get(f"{API}/cases")).status_code == 401

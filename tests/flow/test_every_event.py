@@ -73,12 +73,12 @@ def _made_export(s: Stage) -> UUID:
 
 
 def _token(s: Stage) -> UUID:
-    return s.accounts.create_token(s.admin, "reader").id  # type: ignore[no-any-return]
+    return s.tokens.create(s.admin, "reader").id  # type: ignore[no-any-return]
 
 
 BEFORE: dict[tuple[str, str], Callable[[Stage], object]] = {
     ("exporting", "file"): _made_export,
-    ("accounts", "revoke_token"): _token,
+    ("tokens", "revoke"): _token,
     ("accounts", "sign_out"): lambda s: s.accounts.sign_in("reader", PASSWORD).token,
 }
 CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
@@ -107,14 +107,14 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.DISABLE_PERSON],
         lambda s, actor: s.accounts.disable(actor, "trainee"),
     ),
-    ("accounts", "create_token"): (
+    ("tokens", "create"): (
         [Action.CREATE_TOKEN],
-        lambda s, actor: s.accounts.create_token(actor, "reader"),
+        lambda s, actor: s.tokens.create(actor, "reader"),
     ),
-    ("accounts", "tokens"): ([Action.LIST_TOKENS], lambda s, actor: s.accounts.tokens(actor)),
-    ("accounts", "revoke_token"): (
+    ("tokens", "list"): ([Action.LIST_TOKENS], lambda s, actor: s.tokens.list(actor)),
+    ("tokens", "revoke"): (
         [Action.REVOKE_TOKEN],
-        lambda s, actor, token: s.accounts.revoke_token(actor, token),
+        lambda s, actor, token: s.tokens.revoke(actor, token),
     ),
     ("collections", "list"): (
         [Action.LIST_COLLECTIONS],

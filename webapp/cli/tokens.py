@@ -27,7 +27,7 @@ def _create(context: Context) -> int:
     given = context.arguments
     role = None if given.role is None else Role(given.role)
     with context.services() as (services, operator):
-        token = services.accounts.create_token(operator, given.name, role, given.days)
+        token = services.tokens.create(operator, given.name, role, given.days)
     shown = {
         "id": token.id,
         "token": token.secret,
@@ -45,7 +45,7 @@ def _create(context: Context) -> int:
 
 def _list(context: Context) -> int:
     with context.services() as (services, operator):
-        tokens = services.accounts.tokens(operator)
+        tokens = services.tokens.list(operator)
     table: list[tuple[object, ...]] = [("id", "account", "role", "expires", "revoked")]
     table += [
         (t.id, t.person, t.role.value, f"{t.expires_at:%Y-%m-%d}", "yes" if t.revoked_at else "")
@@ -58,6 +58,6 @@ def _list(context: Context) -> int:
 def _revoke(context: Context) -> int:
     token_id = context.arguments.token_id
     with context.services() as (services, operator):
-        services.accounts.revoke_token(operator, token_id)
+        services.tokens.revoke(operator, token_id)
     context.output.result({"id": token_id, "revoked": True}, "The token is revoked.")
     return 0

@@ -1,4 +1,4 @@
-"""Use cases on people, sign-in sessions and API tokens.
+"""Use cases on people and sign-in sessions, and whom a cookie or an API token stands for.
 
 A cookie or a bearer token is a random value; the store has its SHA-256. Whom it stands for and
 with which role is looked up at every request, so that signing out, a lower role or a closed
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from storage.accounts import (
     count_open_admins,
@@ -24,40 +23,34 @@ from storage.accounts import (
     revoke_tokens,
     session_with_person,
     token_with_person,
-    tokens,
     touch_session,
 )
 from storage.engine import Store
 from storage.errors import NotFoundError
-from storage.tables import ApiToken, LoginSession, Person
+from storage.tables import LoginSession, Person
 from storage.vocabulary import Role
 from webapp.services.actor import Actor
 from webapp.services.errors import (
     InvalidRequestError,
     LastAdminError,
     NameTakenError,
-    NotAllowedError,
     NotSignedInError,
     ServiceError,
     SignInFailedError,
     TooManyAttemptsError,
 )
 from webapp.services.passwords import Passwords, Throttle, check_chosen, one_time_password
-from webapp.services.policy import ACTIONS, Action, at_most, may
-from webapp.services.present import person_view, token_view
+from webapp.services.policy import Action, at_most
+from webapp.services.present import person_view
 from webapp.services.trail import Attempt, Trail
 from webapp.services.views import (
     AddedPerson,
-    NewToken,
     PersonView,
     SignedIn,
     TimeLeft,
-    TokenView,
 )
-from webapp.services.work import Work, record, refusals_recorded, use_case
+from webapp.services.work import record, refusals_recorded, use_case
 
-TOKEN_PREFIX: Final = "ovr_"  # noqa: S105 - lets a leaked token be recognised; not a secret
-MAX_TOKEN_DAYS: Final = 365
 WARN_BEFORE: Final = timedelta(minutes=2)
 SEEN_EVERY: Final = timedelta(minutes=1)  # no write at every request
 
@@ -293,70 +286,6 @@ class Accounts:
                 revoke_tokens(work.session, person.id, work.at)
             return person_view(person)
 
-    def create_token(
-        self, actor: Actor | None, name: str, role: Role | None = None, days: int = 90
-    ) -> NewToken:
-        """Make an API token for an account, one's own unless the actor manages others'.
-
-        Args:
-            actor: Who asks.
-            name: Whose token it is.
-            role: The most it may do; None: all that the account may.
-            days: It expires after so many, 1 to 365.
-
-        Raises:
-            NotFoundError: there is no such account.
-            InvalidRequestError: the role is above the account's, or `days` out of range.
-        """
-        name = name.strip().lower()
-        with use_case(self, actor, Action.CREATE_TOKEN) as work:
-            if name != work.actor.name:
-                _require(work, Action.MANAGE_OTHERS_TOKENS)
-            person = _existing(person_named(work.session, name))
-            if person.disabled_at is not None:
-                raise NotFoundError("account")
-            own = person.id == work.actor.id
-            ceiling = at_most(person.role, work.actor.role) if own else person.role
-            granted = ceiling if role is None else role
-            if at_most(granted, ceiling) is not granted:
-                raise InvalidRequestError("A token's role is at most the account's.")
-            if not 1 <= days <= MAX_TOKEN_DAYS:
-                raise InvalidRequestError(f"A token lasts 1 to {MAX_TOKEN_DAYS} days.")
-            secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-            token = ApiToken.model_validate(
-                {
-                    "token_sha256": _sha256(secret),
-                    "person_id": person.id,
-                    "role": granted,
-                    "created_at": work.at,
-                    "expires_at": work.at + timedelta(days=days),
-                }
-            )
-            work.session.add(token)
-            work.about = ("token", token.id)
-        return NewToken(token.id, secret, token.role, token.expires_at)
-
-    def tokens(self, actor: Actor | None) -> list[TokenView]:
-        """Return the actor's tokens, or everybody's for those who manage them."""
-        with use_case(self, actor, Action.LIST_TOKENS) as work:
-            everybodys = may(work.actor.role, Action.MANAGE_OTHERS_TOKENS)
-            found = tokens(work.session, None if everybodys else work.actor.id)
-            return [token_view(token, person) for token, person in found]
-
-    def revoke_token(self, actor: Actor | None, token_id: UUID) -> None:
-        """End a token now; one that has ended stays as it is.
-
-        Raises:
-            NotFoundError: there is none, or it is not the actor's.
-        """
-        with use_case(self, actor, Action.REVOKE_TOKEN, ("token", token_id)) as work:
-            token = work.session.get(ApiToken, token_id)
-            others = may(work.actor.role, Action.MANAGE_OTHERS_TOKENS)
-            if token is None or not (others or token.person_id == work.actor.id):
-                raise NotFoundError("token")
-            if token.revoked_at is None:
-                token.revoked_at = work.at
-
     def _new_person(self, name: str, role: Role, password: str | None) -> tuple[Person, str | None]:
         one_time = one_time_password() if password is None else None
         if password is not None:
@@ -428,11 +357,6 @@ def _existing(person: Person | None) -> Person:
     if person is None:
         raise NotFoundError("account")
     return person
-
-
-def _require(work: Work, action: Action) -> None:
-    if not may(work.actor.role, action):
-        raise NotAllowedError(ACTIONS[action].doing)
 
 
 def _operator(person: Person, request_id: str = "") -> Actor:

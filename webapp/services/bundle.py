@@ -25,6 +25,7 @@ from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing
 from webapp.services.serving import Serving, WorkerPort
 from webapp.services.studies import Studies
+from webapp.services.tokens import Tokens
 from webapp.services.trail import Trail
 from webapp.services.worklist import Worklist
 from webapp.settings import WebSettings
@@ -74,6 +75,7 @@ class Services:
     sandbox: Sandbox
     worker: Worker
     accounts: Accounts
+    tokens: Tokens
     collections: Collections
     studies: Studies
     worklist: Worklist
@@ -136,6 +138,7 @@ def build_services(
             session_idle=timedelta(minutes=settings.session_idle_minutes),
             session_length=timedelta(hours=settings.session_hours),
         ),
+        tokens=Tokens(store, now),
         collections=Collections(store, now),
         studies=Studies(store, blobs, keys, now, sandbox),
         worklist=Worklist(store, now),

@@ -148,7 +148,7 @@ async def test_the_first_password_is_replaced_before_anything_else(place: Place)
 async def test_a_disabled_account_is_out_at_once(place: Place) -> None:
     accounts = place.services.accounts
     accounts.add(accounts.operator(), "leaver", Role.READER, PASSWORD)
-    token = accounts.create_token(accounts.operator(), "leaver").secret
+    token = place.services.tokens.create(accounts.operator(), "leaver").secret
     async with place.person("leaver") as person:
         bearer = {"authorization": f"Bearer {token}"}
         assert (await person.get(f"{API}/cases")).status_code == 200
@@ -159,7 +159,7 @@ async def test_a_disabled_account_is_out_at_once(place: Place) -> None:
 
 async def test_a_token_may_do_no_more_than_it_was_made_for(place: Place) -> None:
     accounts = place.services.accounts
-    token = accounts.create_token(accounts.operator(), "admin", Role.TRAINEE).secret
+    token = place.services.tokens.create(accounts.operator(), "admin", Role.TRAINEE).secret
     async with place.visitor() as program:
         program.headers["authorization"] = f"Bearer {token}"
         assert (await program.get(f"{API}/cases")).status_code == 200

@@ -18,6 +18,7 @@ from webapp.services.errors import (
     TooManyAttemptsError,
 )
 from webapp.services.passwords import Passwords
+from webapp.services.tokens import Tokens
 
 PASSWORD = "correct horse battery"
 
@@ -30,6 +31,11 @@ def passwords() -> Passwords:
 @pytest.fixture
 def accounts(world: World, passwords: Passwords) -> Accounts:
     return Accounts(world.store, world.clock, passwords, world.trail())
+
+
+@pytest.fixture
+def tokens(world: World) -> Tokens:
+    return Tokens(world.store, world.clock)
 
 
 def test_first_account_is_an_admin_with_a_one_time_password(accounts: Accounts) -> None:
@@ -81,7 +87,7 @@ def test_admin_adds_an_account(world: World, accounts: Accounts) -> None:
 
 
 def test_account_without_a_password_gets_one_that_must_be_changed(
-    world: World, accounts: Accounts
+    world: World, accounts: Accounts, tokens: Tokens
 ) -> None:
     added = accounts.add(world.make_actor(Role.ADMIN), "ada", Role.READER)
     assert added.one_time_password is not None
@@ -89,10 +95,10 @@ def test_account_without_a_password_gets_one_that_must_be_changed(
     actor = accounts.actor_of_session(signed_in.token)
     assert actor is not None
     with pytest.raises(PasswordChangeRequiredError):
-        accounts.tokens(actor)
+        tokens.list(actor)
     accounts.change_password(actor, added.one_time_password, PASSWORD)
     actor = accounts.actor_of_session(signed_in.token)
-    assert accounts.tokens(actor) == []
+    assert tokens.list(actor) == []
 
 
 @pytest.mark.parametrize("role", [Role.TRAINEE, Role.READER, Role.ADJUDICATOR])
@@ -150,11 +156,11 @@ def test_people_are_listed_by_name(world: World, accounts: Accounts) -> None:
     assert [person.name for person in accounts.people(admin)] == ["ada", "root"]
 
 
-def test_closed_account_is_out_at_once(world: World, accounts: Accounts) -> None:
+def test_closed_account_is_out_at_once(world: World, accounts: Accounts, tokens: Tokens) -> None:
     admin = world.make_actor(Role.ADMIN)
     accounts.add(admin, "ada", Role.READER, PASSWORD)
     session = accounts.sign_in("ada", PASSWORD).token
-    token = accounts.create_token(admin, "ada").secret
+    token = tokens.create(admin, "ada").secret
 
     assert accounts.disable(admin, "ada").disabled
 

@@ -19,6 +19,7 @@ from webapp.services.errors import (
     TooManyAttemptsError,
 )
 from webapp.services.passwords import Passwords
+from webapp.services.tokens import Tokens
 
 PASSWORD = "correct horse battery"
 
@@ -31,6 +32,11 @@ def passwords() -> Passwords:
 @pytest.fixture
 def accounts(world: World, passwords: Passwords) -> Accounts:
     return Accounts(world.store, world.clock, passwords, world.trail())
+
+
+@pytest.fixture
+def tokens(world: World) -> Tokens:
+    return Tokens(world.store, world.clock)
 
 
 @pytest.fixture
@@ -175,10 +181,10 @@ def test_being_seen_is_written_once_a_minute(world: World, accounts: Accounts) -
 
 
 def test_changed_role_counts_at_the_next_request(
-    world: World, accounts: Accounts, ada: Actor
+    world: World, accounts: Accounts, tokens: Tokens, ada: Actor
 ) -> None:
     session = accounts.sign_in("ada", PASSWORD).token
-    token = accounts.create_token(ada, "ada").secret
+    token = tokens.create(ada, "ada").secret
     set_role(world, ada.id, Role.TRAINEE)
     for actor in (accounts.actor_of_session(session), accounts.actor_of_token(token)):
         assert actor is not None
@@ -192,9 +198,11 @@ def test_unknown_cookie_and_token_stand_for_nobody(accounts: Accounts) -> None:
         assert accounts.actor_of_token(secret) is None
 
 
-def test_session_and_token_are_not_interchangeable(accounts: Accounts, ada: Actor) -> None:
+def test_session_and_token_are_not_interchangeable(
+    accounts: Accounts, tokens: Tokens, ada: Actor
+) -> None:
     assert accounts.actor_of_token(accounts.sign_in("ada", PASSWORD).token) is None
-    assert accounts.actor_of_session(accounts.create_token(ada, "ada").secret) is None
+    assert accounts.actor_of_session(tokens.create(ada, "ada").secret) is None
 
 
 @pytest.mark.usefixtures("ada")
@@ -209,15 +217,15 @@ def test_hash_made_with_older_parameters_is_renewed(world: World) -> None:
     assert stronger.sign_in("ada", PASSWORD)
 
 
-def test_token_has_the_role_it_was_given(accounts: Accounts, ada: Actor) -> None:
-    new = accounts.create_token(ada, "ada", Role.TRAINEE, 30)
+def test_token_has_the_role_it_was_given(accounts: Accounts, tokens: Tokens, ada: Actor) -> None:
+    new = tokens.create(ada, "ada", Role.TRAINEE, 30)
     actor = accounts.actor_of_token(new.secret)
     assert actor is not None
     assert (actor.id, actor.role, actor.via) == (ada.id, Role.TRAINEE, "token")
 
 
-def test_token_expires(world: World, accounts: Accounts, ada: Actor) -> None:
-    secret = accounts.create_token(ada, "ada", days=1).secret
+def test_token_expires(world: World, accounts: Accounts, tokens: Tokens, ada: Actor) -> None:
+    secret = tokens.create(ada, "ada", days=1).secret
     world.clock.forward(hours=23)
     assert accounts.actor_of_token(secret) is not None
     world.clock.forward(hours=1)
@@ -233,78 +241,78 @@ def test_token_expires(world: World, accounts: Accounts, ada: Actor) -> None:
     ],
 )
 def test_token_beyond_the_limits_is_refused(
-    world: World, accounts: Accounts, ada: Actor, role: Role | None, days: int
+    world: World, tokens: Tokens, ada: Actor, role: Role | None, days: int
 ) -> None:
     with pytest.raises(InvalidRequestError):
-        accounts.create_token(ada, "ada", role, days)
+        tokens.create(ada, "ada", role, days)
     assert world.rows(ApiToken) == []
     assert world.events()[-1] == refused("token.created", "invalid_request")
 
 
-def test_lower_token_does_not_make_a_higher_one(accounts: Accounts, admin: Actor) -> None:
+def test_lower_token_does_not_make_a_higher_one(tokens: Tokens, admin: Actor) -> None:
     as_reader = someone_else(admin, Role.READER)
-    assert accounts.create_token(as_reader, "root").role is Role.READER
+    assert tokens.create(as_reader, "root").role is Role.READER
     with pytest.raises(InvalidRequestError):
-        accounts.create_token(as_reader, "root", Role.ADMIN)
+        tokens.create(as_reader, "root", Role.ADMIN)
 
 
 @pytest.mark.usefixtures("admin")
-def test_tokens_of_others_are_the_admins_business(
-    world: World, accounts: Accounts, ada: Actor
-) -> None:
+def test_tokens_of_others_are_the_admins_business(world: World, tokens: Tokens, ada: Actor) -> None:
     with pytest.raises(NotAllowedError):
-        accounts.create_token(ada, "root")
+        tokens.create(ada, "root")
     with pytest.raises(NotSignedInError):
-        accounts.create_token(None, "ada")
+        tokens.create(None, "ada")
     assert world.rows(ApiToken) == []
 
 
-def test_admin_makes_a_token_for_another(accounts: Accounts, admin: Actor, ada: Actor) -> None:
-    actor = accounts.actor_of_token(accounts.create_token(admin, "ada").secret)
+def test_admin_makes_a_token_for_another(
+    accounts: Accounts, tokens: Tokens, admin: Actor, ada: Actor
+) -> None:
+    actor = accounts.actor_of_token(tokens.create(admin, "ada").secret)
     assert actor is not None
     assert actor.id == ada.id
     assert actor.role is Role.READER
     with pytest.raises(NotFoundError):
-        accounts.create_token(admin, "nobody")
+        tokens.create(admin, "nobody")
     accounts.disable(admin, "ada")
     with pytest.raises(NotFoundError):
-        accounts.create_token(admin, "ada")
+        tokens.create(admin, "ada")
 
 
-def test_each_sees_own_tokens_and_the_admin_all(
-    accounts: Accounts, admin: Actor, ada: Actor
-) -> None:
-    own = accounts.create_token(ada, "ada").id
-    roots = accounts.create_token(admin, "root").id
-    assert [token.id for token in accounts.tokens(ada)] == [own]
-    assert {token.id for token in accounts.tokens(admin)} == {own, roots}
+def test_each_sees_own_tokens_and_the_admin_all(tokens: Tokens, admin: Actor, ada: Actor) -> None:
+    own = tokens.create(ada, "ada").id
+    roots = tokens.create(admin, "root").id
+    assert [token.id for token in tokens.list(ada)] == [own]
+    assert {token.id for token in tokens.list(admin)} == {own, roots}
     with pytest.raises(NotSignedInError):
-        accounts.tokens(None)
+        tokens.list(None)
 
 
-def test_revoked_token_is_out_at_once(world: World, accounts: Accounts, ada: Actor) -> None:
-    new = accounts.create_token(ada, "ada")
-    accounts.revoke_token(ada, new.id)
+def test_revoked_token_is_out_at_once(
+    world: World, accounts: Accounts, tokens: Tokens, ada: Actor
+) -> None:
+    new = tokens.create(ada, "ada")
+    tokens.revoke(ada, new.id)
     first = world.rows(ApiToken)[0].revoked_at
     world.clock.forward(hours=1)
-    accounts.revoke_token(ada, new.id)
+    tokens.revoke(ada, new.id)
     assert accounts.actor_of_token(new.secret) is None
     assert world.rows(ApiToken)[0].revoked_at == first
 
 
 def test_foreign_and_unknown_tokens_cannot_be_revoked_or_told_apart(
-    accounts: Accounts, admin: Actor, ada: Actor
+    accounts: Accounts, tokens: Tokens, admin: Actor, ada: Actor
 ) -> None:
-    roots = accounts.create_token(admin, "root")
+    roots = tokens.create(admin, "root")
     with pytest.raises(NotFoundError) as foreign:
-        accounts.revoke_token(ada, roots.id)
+        tokens.revoke(ada, roots.id)
     with pytest.raises(NotFoundError) as unknown:
-        accounts.revoke_token(ada, NOBODY)
+        tokens.revoke(ada, NOBODY)
     assert str(foreign.value) == str(unknown.value)
     assert accounts.actor_of_token(roots.secret) is not None
     with pytest.raises(NotSignedInError):
-        accounts.revoke_token(None, roots.id)
-    accounts.revoke_token(admin, roots.id)
+        tokens.revoke(None, roots.id)
+    tokens.revoke(admin, roots.id)
 
 
 @pytest.mark.usefixtures("ada")
