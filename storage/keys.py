@@ -31,6 +31,7 @@ class Keys:
     blob_address: bytes = field(repr=False)
     pseudonym: bytes = field(repr=False)
     audit_heads: bytes = field(repr=False)
+    sign_in: bytes = field(repr=False)
     kek_id: bytes
 
     @classmethod
@@ -41,6 +42,7 @@ class Keys:
             blob_address=_purpose(master, b"overread/1/blob-address", 32),
             pseudonym=_purpose(master, b"overread/1/pseudonym", 32),
             audit_heads=_purpose(master, b"overread/1/audit-heads", 32),
+            sign_in=_purpose(master, b"overread/1/sign-in", 32),
             kek_id=_purpose(master, b"overread/1/blob-kek-id", 8),
         )
 

@@ -49,6 +49,12 @@ class WebSettings(BaseSettings):
     public_url: HttpUrl | None = Field(
         default=None, description="Address people type when a proxy stands before Overread."
     )
+    oidc_file: Path | None = Field(
+        default=None, description="Identity providers people sign in with; see docs/sign-in.md."
+    )
+    local_accounts: Literal["on", "off"] = Field(
+        default="on", description="Whether people may sign in with a name and a password."
+    )
     session_idle_minutes: int = Field(
         default=15, ge=1, le=240, description="Signed out after this long without a request."
     )
@@ -65,7 +71,7 @@ class WebSettings(BaseSettings):
         default=None, description="Folder of test data; read by the test suite only."
     )
 
-    @field_validator("data_dir", "shared")
+    @field_validator("data_dir", "shared", "oidc_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

@@ -23,6 +23,8 @@ from tests.unit.intake.samples import film
 from webapp.auth.routes import API
 from webapp.services.actor import Actor
 from webapp.services.errors import NotSignedInError
+from webapp.services.federation import Vouched
+from webapp.services.login_sessions import Voucher
 from webapp.services.policy import Action
 from webapp.services.reviewing import ReviewInput
 
@@ -31,6 +33,8 @@ SILENT = {
     ("accounts", "actor_of_session"): "finds out who asks; what is asked for has its event",
     ("accounts", "actor_of_token"): "finds out who asks; what is asked for has its event",
     ("accounts", "is_current"): "finds out whether somebody still may; what they do has its event",
+    ("accounts", "has_password"): "tells of the asker only",
+    ("federation", "vouched_by"): "goes before a sign-out, which has its event",
     ("accounts", "time_left"): "tells of the asker's own session only",
     ("serving", "ready"): "tells of no case and no person",
     ("serving", "models"): "tells of no case and no person",
@@ -89,6 +93,12 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
     ("accounts", "sign_in"): (
         [Action.SIGN_IN],
         lambda s, _actor: s.accounts.sign_in("reader", PASSWORD),
+    ),
+    ("federation", "sign_in"): (
+        [Action.TAKE_ROLE, Action.SIGN_IN],  # two transactions: an account is made first
+        lambda s, _actor: s.federation.sign_in(
+            Vouched("https://login.example", "7", Role.READER, "ada"), Voucher("here", "state", "")
+        ),
     ),
     ("accounts", "sign_out"): (
         [Action.SIGN_OUT],
@@ -199,7 +209,9 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         lambda s, actor: s.exporting.write_to(actor, "trl-kto", s.folder / "export"),
     ),
 }
-WITHOUT_AN_ACTOR = {("accounts", name) for name in ("first_account", "sign_in", "sign_out")}
+WITHOUT_AN_ACTOR = {("federation", "sign_in")} | {
+    ("accounts", name) for name in ("first_account", "sign_in", "sign_out")
+}
 
 
 def use_cases(place: Place) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,6 @@ account count at once.
 
 import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,10 +34,11 @@ from webapp.services.errors import (
     LastAdminError,
     NameTakenError,
     NotSignedInError,
+    PasswordSignInOffError,
     ServiceError,
     SignInFailedError,
-    TooManyAttemptsError,
 )
+from webapp.services.login_sessions import new_session
 from webapp.services.passwords import Passwords, Throttle, check_chosen, one_time_password
 from webapp.services.policy import Action, at_most
 from webapp.services.present import person_view
@@ -68,6 +68,7 @@ class Accounts:
     throttle: Throttle = field(default_factory=Throttle)
     session_idle: timedelta = timedelta(minutes=15)
     session_length: timedelta = timedelta(hours=12)
+    password_sign_in: bool = True
 
     def first_account(self, name: str, password: str | None) -> AddedPerson:
         """Make the first administrator, or return the one there is: safe to repeat.
@@ -115,19 +116,22 @@ class Accounts:
         Raises:
             SignInFailedError: wrong name, wrong password or closed account.
             TooManyAttemptsError: this name is paused.
+            PasswordSignInOffError: nobody signs in with a password here.
         """
         name = name.strip().lower()
         throttle_key, started = _sha256(name), self.now()
         with self.store.read() as session:
             person = person_named(session, name) if _NAME.fullmatch(name) else None
         try:
+            if not self.password_sign_in:
+                raise PasswordSignInOffError
             self.throttle.check(throttle_key, started)
             stored = None if person is None else person.password_hash
             good = self.passwords.matches(stored, password)
             if person is None or person.disabled_at is not None or not good:
                 self.throttle.failed(throttle_key, self.now())
                 raise SignInFailedError
-        except (SignInFailedError, TooManyAttemptsError) as refusal:
+        except ServiceError as refusal:
             about = ("person", "" if person is None else person.id)
             self.trail.note(
                 None, Attempt(refusal.code, request_id, came_from, about, Action.SIGN_IN)
@@ -157,6 +161,8 @@ class Accounts:
         sign_in, person = found
         idle = at - sign_in.last_seen_at >= self.session_idle
         if sign_in.ended_at is not None or person.disabled_at is not None:
+            return None
+        if not (self.password_sign_in or sign_in.provider):
             return None
         if idle or at >= sign_in.expires_at:
             return None
@@ -231,12 +237,19 @@ class Accounts:
         with use_case(self, actor, Action.SIGN_OUT, ("session", sign_in.id)) as work:
             end_session(work.session, sign_in.id, work.at)
 
+    def has_password(self, actor: Actor) -> bool:
+        """Tell whether the actor could sign in with a password."""
+        with self.store.read() as session:
+            person = session.get(Person, actor.id)
+        return self.password_sign_in and person is not None and person.password_hash is not None
+
     def change_password(self, actor: Actor | None, old: str, new: str) -> None:
         """Replace the actor's own password and end the actor's other sessions.
 
         Raises:
             SignInFailedError: the old password is not right.
             TooManyAttemptsError: it was wrong too often.
+            PasswordSignInOffError: the actor has none here.
             InvalidRequestError: the new one cannot be used.
         """
         about = ("person", "" if actor is None else actor.id)
@@ -300,25 +313,17 @@ class Accounts:
         return Person.model_validate(fields), one_time
 
     def _start_session(self, person: Person, password: str, actor: Actor) -> SignedIn:
-        token = secrets.token_urlsafe(32)
         outdated = self.passwords.is_outdated(person.password_hash or "")
         renewed = self.passwords.hash(password) if outdated else None
         with use_case(self, actor, Action.SIGN_IN, ("person", person.id)) as work:
-            expires_at = work.at + self.session_length
-            fields = {
-                "token_sha256": _sha256(token),
-                "person_id": person.id,
-                "created_at": work.at,
-                "last_seen_at": work.at,
-                "expires_at": expires_at,
-            }
             current = _existing(work.session.get(Person, person.id))
             if current.disabled_at is not None:
                 raise SignInFailedError
             if renewed is not None:
                 current.password_hash = renewed
-            work.session.add(LoginSession.model_validate(fields))
-        return SignedIn(token, person_view(current), current.must_change_password, expires_at)
+            token, row = new_session(current, work.at, self.session_length)
+            work.session.add(row)
+        return SignedIn(token, person_view(current), current.must_change_password, row.expires_at)
 
     def _checked_change(self, actor: Actor, old: str, new: str) -> str:
         """Verify the old and hash the new password, outside of any transaction."""
@@ -327,6 +332,8 @@ class Accounts:
         with self.store.read() as session:
             person = _existing(session.get(Person, actor.id))
         try:
+            if not self.password_sign_in or person.password_hash is None:
+                raise PasswordSignInOffError
             self.throttle.check(throttle_key, self.now())
             if not self.passwords.matches(person.password_hash, old):
                 self.throttle.failed(throttle_key, self.now())

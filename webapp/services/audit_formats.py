@@ -83,6 +83,8 @@ KINDS: Final[Mapping[Action, Kind]] = {
     Action.LIST_MODELS: Kind("110112", "E"),
     Action.SIGN_IN: Kind("110114", "E", "110122"),
     Action.SIGN_OUT: Kind("110114", "E", "110123"),
+    Action.TAKE_ROLE: Kind("110113", "U", _PEOPLE),
+    Action.LOSE_ROLE: Kind("110113", "U", _PEOPLE),
     Action.ENSURE_FIRST_ACCOUNT: Kind("110113", "C", _PEOPLE),
     Action.CHANGE_OWN_PASSWORD: Kind("110113", "U", _PEOPLE),
     Action.CREATE_TOKEN: Kind("110113", "C", _PEOPLE),

@@ -19,8 +19,10 @@ from webapp.services.auditing import Auditing
 from webapp.services.batteries import Batteries
 from webapp.services.collections import Collections
 from webapp.services.exporting import Exporting
+from webapp.services.federation import Federation
 from webapp.services.images import Images
 from webapp.services.passwords import Passwords
+from webapp.services.pending import PendingSignIns
 from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing
 from webapp.services.serving import Serving, WorkerPort
@@ -76,6 +78,7 @@ class Services:
     worker: Worker
     accounts: Accounts
     tokens: Tokens
+    federation: Federation
     collections: Collections
     studies: Studies
     worklist: Worklist
@@ -126,6 +129,7 @@ def build_services(
     answering = worker or NoWorker()
     trail = Trail(store, now, Heads(settings.audit_heads_file, keys.audit_heads))
     sandbox = Sandbox()
+    session_length = timedelta(hours=settings.session_hours)
     return Services(
         store=store,
         sandbox=sandbox,
@@ -136,7 +140,11 @@ def build_services(
             passwords or Passwords(),
             trail,
             session_idle=timedelta(minutes=settings.session_idle_minutes),
-            session_length=timedelta(hours=settings.session_hours),
+            session_length=session_length,
+            password_sign_in=settings.local_accounts == "on",
+        ),
+        federation=Federation(
+            store, now, trail, PendingSignIns(keys.sign_in, now), session_length=session_length
         ),
         tokens=Tokens(store, now),
         collections=Collections(store, now),

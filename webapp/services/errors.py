@@ -30,6 +30,48 @@ class SignInFailedError(ServiceError):
         super().__init__("The name or the password is not right.")
 
 
+class PasswordSignInOffError(ServiceError):
+    """This installation takes nobody's password; an identity provider vouches for people."""
+
+    code = "password_sign_in_off"
+
+    def __init__(self) -> None:
+        """Say what to do instead."""
+        super().__init__("Passwords are not taken here. Sign in with your institution's account.")
+
+
+class NoRoleError(ServiceError):
+    """An identity provider vouches for somebody who has no role here."""
+
+    code = "no_role"
+
+    def __init__(self) -> None:
+        """Say whom to ask."""
+        super().__init__(
+            "You are known there, but you have no role in Overread. Ask whoever runs Overread."
+        )
+
+
+class AccountClosedError(ServiceError):
+    """An administrator closed the account of whom an identity provider vouches for."""
+
+    code = "account_closed"
+
+    def __init__(self) -> None:
+        """Say whom to ask."""
+        super().__init__("Your account here is closed. Ask whoever runs Overread.")
+
+
+class SignInReplayedError(ServiceError):
+    """An answer of an identity provider that began a session already."""
+
+    code = "sign_in_replayed"
+
+    def __init__(self) -> None:
+        """Ask to begin anew."""
+        super().__init__("This sign-in was used already. Start again.")
+
+
 class TooManyAttemptsError(ServiceError):
     """Sign-in for this name is paused after repeated failures."""
 

@@ -43,6 +43,8 @@ class Action(StrEnum):
     LIST_MODELS = "models.listed"
     SIGN_IN = "person.signed_in"
     SIGN_OUT = "person.signed_out"
+    TAKE_ROLE = "person.role_taken"
+    LOSE_ROLE = "person.role_lost"
     ENSURE_FIRST_ACCOUNT = "person.first_ensured"
     CHANGE_OWN_PASSWORD = "password.changed"  # noqa: S105 - an action's name
     CREATE_TOKEN = "token.created"  # noqa: S105 - an action's name
@@ -103,6 +105,8 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.LIST_MODELS: Rule(TRAINEES_UP, "list models", "everybody may know what answers"),
     Action.SIGN_IN: Rule(TRAINEES_UP, "sign in", "everybody with an account"),
     Action.SIGN_OUT: Rule(TRAINEES_UP, "sign out", "everybody with an account"),
+    Action.TAKE_ROLE: Rule(TRAINEES_UP, "take a role", "the identity provider's word"),
+    Action.LOSE_ROLE: Rule(TRAINEES_UP, "lose a role", "the identity provider's word"),
     Action.ENSURE_FIRST_ACCOUNT: Rule(ADMINS, "make the first account", "the operator"),
     Action.CHANGE_OWN_PASSWORD: Rule(TRAINEES_UP, "change a password", "one's own"),
     Action.CREATE_TOKEN: Rule(TRAINEES_UP, "create tokens", "for oneself, at most own role"),

@@ -56,6 +56,8 @@ PUBLISHED: dict[Action, set[Role]] = {
     Action.VERIFY_AUDIT: {A},
     # events without a use case behind them
     Action.REQUEST: EVERYBODY,
+    Action.TAKE_ROLE: EVERYBODY,
+    Action.LOSE_ROLE: EVERYBODY,
     Action.START: {A},
     Action.STOP: {A},
     Action.KEEP_HEAD: {A},
