@@ -26,6 +26,7 @@ from storage.intake.rebuild import Given, Wanted, rebuild
 from storage.intake.refusals import SENTENCES
 from storage.intake.scan import kind_of, scan_dicom
 from storage.intake.stills import rebuild_still
+from storage.intake.volumes import rebuild_volume
 from storage.intake.wire import ORDER, receive, send
 
 _CLONE_NEWUSER: Final = 0x10000000
@@ -126,6 +127,8 @@ def _serve(channel: socket.socket, data: bytes, limits: Limits) -> None:
         kind = kind_of(data[:132])
         if kind == "dicom":
             rebuilt: Rebuilt = rebuild(data, scan_dicom(data, limits), ask)
+        elif kind == "nifti":
+            rebuilt = rebuild_volume(data, limits, ask)
         else:
             rebuilt = rebuild_still(data, kind, limits, ask)
         answer: dict[str, Any] = {"facts": rebuilt.facts.as_json()}

@@ -49,7 +49,7 @@ class Deidentified:
 
 
 def deidentify(data: bytes, *, pseudonyms: Pseudonyms, crew: Crew) -> Deidentified:
-    """De-identify one DICOM, PNG or JPEG file in a child.
+    """De-identify one DICOM, NIfTI, PNG or JPEG file in a child.
 
     Args:
         data: The file as it came.

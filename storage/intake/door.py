@@ -62,7 +62,7 @@ class FileResult:
 def receive(
     paths: Sequence[Path], *, keys: Keys, sandbox: Sandbox, limits: Limits | None = None
 ) -> Iterator[FileResult]:
-    """Take in DICOM, PNG and JPEG files, folders of them and zip archives.
+    """Take in DICOM, NIfTI, PNG and JPEG files, folders of them and zip archives.
 
     Args:
         paths: Files that nobody else is writing, in the order of the upload.

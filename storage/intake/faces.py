@@ -14,6 +14,7 @@ RECOGNISABLE: Final = "recognisable_face"
 FEWEST_SLICES: Final = 20
 THICKEST_MM: Final = 3.0  # between slices; a surface through thicker steps is no portrait
 LARGEST_HEAD_MM: Final = 320.0  # of a field of view around a head
+_UNNAMED: Final = "OT"
 _SECTIONS: Final = frozenset(["CT", "MR", "PT"])
 _WITH_FACE: Final = frozenset(
     ["BRAIN", "EYE", "FACE", "HEAD", "HEADNECK", "IAC", "JAW", "MANDIBLE", "MAXILLA", "MOUTH",
@@ -25,12 +26,15 @@ def shows_a_face(stack: Sequence[Facts]) -> bool:
     """Tell whether one stack, or one object of many frames, may be a recognisable head.
 
     Where the header names no body part, a field of view no wider than a head decides; where
-    it gives no positions, slices count as thin.
+    it gives no positions, slices count as thin. A volume that names no modality, such as every
+    NIfTI file, may be a head whatever its size.
 
     Args:
         stack: Facts of the slices that share geometry, at least one.
     """
     first = stack[0]
+    if first.modality == _UNNAMED and first.frames >= FEWEST_SLICES:
+        return True
     if first.modality not in _SECTIONS or sum(each.frames for each in stack) < FEWEST_SLICES:
         return False
     if first.body_part not in _WITH_FACE and not (first.body_part == "" and _fits_a_head(first)):

@@ -30,7 +30,7 @@ SENTENCES: Final = {
     "malformed": "The file breaks DICOM's own structure, so it was not opened; export it again.",
     "not_a_file": "This is not a regular file.",
     "not_an_image": "This DICOM object holds no image of a kind that is read here.",
-    "not_dicom": "This is neither a DICOM file nor a PNG or JPEG picture.",
+    "not_dicom": "This is neither a DICOM or NIfTI file nor a PNG or JPEG picture.",
     "pixels_disagree": "The compressed image and its header give different sizes; export again.",
     "presentation_state": "A presentation state holds no image; send the images it refers to.",
     "radiotherapy_object": "Radiotherapy plans, doses and structures are not read here.",

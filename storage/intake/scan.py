@@ -10,6 +10,7 @@ from typing import Final
 
 from storage.intake.codestream import frame_size
 from storage.intake.limits import Limits
+from storage.intake.nifti import BEGINNINGS, GZIP
 from storage.intake.refusals import RefusedFileError
 from storage.intake.walk import PIXEL_DATA, Element, walk
 
@@ -75,7 +76,9 @@ class Scanned:
 
 
 def kind_of(head: bytes) -> str:
-    """Tell by its first 132 bytes what a file is: `dicom`, `png`, `jpeg` or `zip`.
+    """Tell by its first 132 bytes what a file is: `dicom`, `png`, `jpeg`, `nifti` or `zip`.
+
+    What is packed with gzip counts as `nifti`: nothing else that is read here comes so.
 
     Raises:
         RefusedFileError: `empty_file` or `not_dicom`.
@@ -90,6 +93,8 @@ def kind_of(head: bytes) -> str:
         return "jpeg"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
+    if head.startswith(GZIP) or head[:4] in BEGINNINGS:
+        return "nifti"
     raise RefusedFileError("not_dicom")
 
 

@@ -5,6 +5,7 @@ could have ended in, so that it also finds a token that was cut, folded or trans
 times, numbers and UIDs cannot carry a marker of letters: they have beginnings of their own.
 """
 
+import gzip
 import re
 import struct
 import zlib
@@ -15,6 +16,7 @@ from io import BytesIO
 from typing import Final
 from urllib.parse import quote
 
+import nibabel as nib
 import numpy as np
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -339,6 +341,20 @@ def jpeg_2000(mint: Mint) -> bytes:
     buffer = BytesIO()
     picture("L", (16, 16)).save(buffer, "JPEG2000", no_jp2=True, comment=mint.word().encode())
     return buffer.getvalue()
+
+
+def volume(mint: Mint) -> bytes:
+    """Return a packed NIfTI volume with words in every place that has room for some."""
+    image = nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4))
+    for name in ("descrip", "aux_file", "intent_name", "db_name", "data_type"):
+        image.header[name] = mint.word().encode()
+    for code, text in ((6, mint.word()), (4, f"<AFNI>{mint.word()}</AFNI>")):
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(code, text.encode()))
+    packed = gzip.compress(image.to_bytes() + mint.word().encode() * 3, mtime=0)
+    extra = mint.word().encode()
+    notes = struct.pack("<H", len(extra)) + extra
+    notes += f"{mint.word()}.nii\0{mint.word()}\0".encode()
+    return packed[:3] + b"\x1c" + packed[4:10] + notes + packed[10:] + mint.word().encode()
 
 
 def png(mint: Mint) -> bytes:

@@ -14,8 +14,8 @@ def build_upload_page(page: gr.Blocks, services: Services, actor_of: ActorOf) ->
     gr.Markdown(
         "### Upload studies\n"
         "Identity is removed from every file before anything is stored: only what is on an "
-        "allow-list is kept, dates and names are dropped, ids are replaced. PNG, JPEG, ultrasound "
-        "and secondary captures are held until a person has looked at the pixels."
+        "allow-list is kept, dates and names are dropped, ids are replaced. PNG, JPEG, NIfTI, "
+        "ultrasound and secondary captures are held until a person has looked at the pixels."
     )
     with gr.Group(elem_id="overread-upload"):
         pass

@@ -8,8 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+import nibabel as nib
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -21,6 +23,7 @@ from storage.intake.pseudonyms import Pseudonyms
 from storage.intake.rebuild import Given, Wanted, rebuild
 from storage.intake.scan import kind_of, scan_dicom
 from storage.intake.stills import rebuild_still
+from storage.intake.volumes import rebuild_volume
 from storage.intake.walk import LONG_VRS
 
 LIMITS: Final = Limits()
@@ -103,6 +106,8 @@ def rebuilt(data: bytes, asking: Callable[[Wanted], Given] = ask) -> Rebuilt:
         warnings.simplefilter("ignore")  # as the child does: they would quote the file
         if kind == "dicom":
             return rebuild(data, scan_dicom(data, LIMITS), asking)
+        if kind == "nifti":
+            return rebuild_volume(data, LIMITS, asking)
         return rebuild_still(data, kind, LIMITS, asking)
 
 
@@ -124,6 +129,11 @@ def picture_bytes(image: Image.Image, form: str = "PNG", **options: Any) -> byte
     buffer = BytesIO()
     image.save(buffer, format=form, **options)
     return buffer.getvalue()
+
+
+def nifti(voxels: NDArray[Any], affine: NDArray[Any]) -> bytes:
+    """Return voxels as a NIfTI-1 file, not packed."""
+    return bytes(nib.Nifti1Image(voxels, affine).to_bytes())
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

@@ -35,6 +35,9 @@ def stack(slices: int = 40, step_mm: float = 1.0, **changes: object) -> list[Fac
         pytest.param([replace(each, position=None) for each in stack()], True, id="no positions"),
         pytest.param([replace(BASE, frames=60)], True, id="one object of many frames"),
         pytest.param(stack(modality="DX"), False, id="films"),
+        pytest.param([replace(BASE, modality="OT", body_part="", frames=20, row_spacing_mm=2.0)],
+                     True, id="a volume that names no modality, whatever its size"),
+        pytest.param([replace(BASE, modality="OT", frames=19)], False, id="a few frames of it"),
     ],
 )  # fmt: skip
 def test_a_stack_of_a_head_is_told_from_others(slices: list[Facts], *, shows: bool) -> None:
