@@ -17,6 +17,7 @@ from uuid import UUID
 from starlette.types import Message, Receive, Scope, Send
 
 from webapp.auth.bodies import read_ahead
+from webapp.auth.page_streams import PageStreams
 
 KEPT_FOR_EACH_PERSON: Final = 2_000
 LONGEST_ID: Final = 128
@@ -28,6 +29,7 @@ HEARTBEAT: Final = re.compile(r"/heartbeat/([^/]+)$")
 class PageSessions:
     """Owners of session hashes and event ids; a person's oldest are forgotten first."""
 
+    streams: PageStreams = field(default_factory=PageStreams)
     _owners: dict[str, UUID] = field(default_factory=dict)
     _ids_of: dict[UUID, OrderedDict[str, None]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -77,7 +79,7 @@ async def bind(
     ours = all(sessions.claim(each, person) for each in hashes) and all(
         sessions.owns(each, person) for each in events
     )
-    return (receive, send) if ours else None
+    return sessions.streams.in_step(scope["path"], hashes, receive, send) if ours else None
 
 
 def _ids_in(body: bytes) -> tuple[list[str], list[str]] | None:
