@@ -28,6 +28,7 @@ _NOTES: Final = (".csv", ".htm", ".html", ".json", ".log", ".md", ".txt", ".xml"
 _LITTER_FOLDER: Final = "__MACOSX"
 _COMPRESSIONS: Final = frozenset([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 _ENCRYPTED: Final = 0x1
+_Reader = tuple[int | None, str, Callable[[], bytes]]  # number, name, what reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,14 @@ class Found:
         entry: Its number within that folder or archive; None for a single file.
         data: The whole file; empty when refused.
         refused: A refusal code, or empty.
+        name: Where it lies within that folder or archive; only ever told to who sent it.
     """
 
     path_index: int
     entry: int | None
     data: bytes = field(default=b"", repr=False)
     refused: str = ""
+    name: str = field(default="", repr=False)
 
 
 def find_files(paths: Sequence[Path], limits: Limits) -> Iterator[Found]:
@@ -56,36 +59,37 @@ def find_files(paths: Sequence[Path], limits: Limits) -> Iterator[Found]:
     files = taken = 0
     for index, path in enumerate(paths):
         try:
-            for entry, read in _readers(path, limits):
+            for entry, name, read in _readers(path, limits):
                 files += 1
                 if files > limits.files:
-                    yield Found(index, entry, refused="too_many_files")
+                    yield Found(index, entry, refused="too_many_files", name=name)
                     return
                 try:
                     data = read()
                 except RefusedFileError as refusal:
-                    yield Found(index, entry, refused=refusal.code)
+                    yield Found(index, entry, refused=refusal.code, name=name)
                     continue
                 taken += len(data)
                 if taken > limits.study_bytes:
-                    yield Found(index, entry, refused="study_too_large")
+                    yield Found(index, entry, refused="study_too_large", name=name)
                     return
-                yield Found(index, entry, data)
+                yield Found(index, entry, data, name=name)
         except RefusedFileError as refusal:
             yield Found(index, None, refused=refusal.code)
 
 
-def _readers(path: Path, limits: Limits) -> Iterator[tuple[int | None, Callable[[], bytes]]]:
-    """Yield entry number and a way to read each file behind one path."""
+def _readers(path: Path, limits: Limits) -> Iterator[_Reader]:
+    """Yield entry number, name and a way to read each file behind one path."""
     if path.is_dir():
         for number, inner in enumerate(_in_folder(path)):
-            yield number, partial(_read_path, inner, limits, follow=False)
+            name = str(inner.relative_to(path))
+            yield number, name, partial(_read_path, inner, limits, follow=False)
         return
     with _opened(path, follow=True) as file:
         head = file.read(4)
         file.seek(0)
         if not head.startswith(_ZIP):
-            yield None, partial(_read, file, limits)
+            yield None, "", partial(_read, file, limits)
             return
         try:
             yield from _in_archive(file, limits)
@@ -137,7 +141,7 @@ def _read(file: BinaryIO, limits: Limits) -> bytes:
     return data
 
 
-def _in_archive(file: BinaryIO, limits: Limits) -> Iterator[tuple[int | None, Callable[[], bytes]]]:
+def _in_archive(file: BinaryIO, limits: Limits) -> Iterator[_Reader]:
     """Check an archive's table of contents, then yield its members."""
     _check_end(file, limits)
     with zipfile.ZipFile(file) as archive:
@@ -148,7 +152,7 @@ def _in_archive(file: BinaryIO, limits: Limits) -> Iterator[tuple[int | None, Ca
         ]
         _check_members(archive.infolist(), members, os.fstat(file.fileno()).st_size, limits)
         for number, member in enumerate(members):
-            yield number, partial(_read_member, archive, member, limits)
+            yield number, member.filename, partial(_read_member, archive, member, limits)
 
 
 def _check_end(file: BinaryIO, limits: Limits) -> None:

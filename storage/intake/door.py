@@ -44,6 +44,7 @@ class FileResult:
         message: The same as a sentence a clinician may read.
         study_key: Pseudonymous study of an image that was not refused, as `Case.study_key`.
         item: What to store; None when refused, and in copies made by `without_item`.
+        name: Where it lies within its folder or archive; only ever told to who sent it.
     """
 
     path_index: int
@@ -53,6 +54,7 @@ class FileResult:
     message: str = ""
     study_key: str = ""
     item: Deidentified | None = field(default=None, repr=False)
+    name: str = field(default="", repr=False)
 
     def without_item(self) -> Self:
         """Return a copy that is small enough to keep."""
@@ -100,7 +102,7 @@ def _take(found: Found, pseudonyms: Pseudonyms, crew: Crew) -> FileResult:
         item = deidentify(found.data, pseudonyms=pseudonyms, crew=crew)
     except RefusedFileError as refusal:
         logger.info("intake.refused", extra={"code": refusal.code})
-        return _refused(found.path_index, found.entry, refusal.code)
+        return _refused(found, refusal.code)
     facts = item.facts
     held = CaseState.HELD if facts.held else CaseState.ADMITTED
     return FileResult(
@@ -111,6 +113,7 @@ def _take(found: Found, pseudonyms: Pseudonyms, crew: Crew) -> FileResult:
         message=HELD_SENTENCE if facts.held else "",
         study_key=facts.study_key,
         item=item,
+        name=found.name,
     )
 
 
@@ -120,10 +123,11 @@ def _unless_doubled(result: FileResult, seen: dict[str, str]) -> FileResult:
         return result
     uid, content = result.item.facts.sop_instance_uid, result.item.content_key
     if seen.setdefault(uid, content) != content:
-        return _refused(result.path_index, result.entry, "duplicate_instance")
+        return _refused(result, "duplicate_instance")
     return result
 
 
-def _refused(path_index: int, entry: int | None, code: str) -> FileResult:
+def _refused(file: Found | FileResult, code: str) -> FileResult:
     """Return the result of a refusal."""
-    return FileResult(path_index, entry, CaseState.REFUSED, code, SENTENCES[code])
+    refused = CaseState.REFUSED
+    return FileResult(file.path_index, file.entry, refused, code, SENTENCES[code], name=file.name)

@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 
 from storage.imaging.pixels import decode_frames
 from storage.intake import tripwire
+from storage.intake.codestream import WHOLE_SPECTRUM
 from storage.intake.compose import Rebuilt, compose
 from storage.intake.describe import rescale_of, values_of
 from storage.intake.profile import Entry, kept_age, kept_numbers, kept_words, profile
@@ -91,7 +92,12 @@ def _read(data: bytes, scanned: Scanned) -> Dataset:
     pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
     wanted: list[Any] = [*profile().entries, *_FOR_DECODING]
     whole = data if scanned.end == len(data) else data[: scanned.end]
-    return dcmread(BytesIO(whole), specific_tags=wanted)
+    source = BytesIO(whole)
+    for place in scanned.misstated:
+        source.seek(place)
+        source.write(WHOLE_SPECTRUM)
+    source.seek(0)
+    return dcmread(source, specific_tags=wanted)
 
 
 def _identity(source: Dataset, data: bytes) -> dict[int, str]:

@@ -5,10 +5,11 @@ refuses what is not an image of a kind and size that Overread reads.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from storage.intake.codestream import frame_size
+from storage.intake.codestream import frame_size, misstated_scan
 from storage.intake.limits import Limits
 from storage.intake.nifti import BEGINNINGS, GZIP
 from storage.intake.refusals import RefusedFileError
@@ -41,6 +42,8 @@ _JPEG_FAMILY: Final = frozenset(
     "1.2.840.10008.1.2.4." + ending
     for ending in ("50", "51", "57", "70", "80", "81", "90", "91", "201", "202", "203")
 )
+SYNTAXES: Final = _NATIVE | _JPEG_FAMILY | {_RLE}
+_SEQUENTIAL_JPEG: Final = frozenset(["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"])
 _BAD_BEGINNINGS: Final = (b"MZ", b"\x7fELF", b"PK\x03\x04", b"#!", b"\xca\xfe\xba\xbe",
                           b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa", b"Rar!", b"7z\xbc\xaf")  # fmt: skip
 _BAD_ANYWHERE: Final = (b"%pdf", b"<html", b"<!doctype", b"<script", b"<svg", b"<?xml", b"<?php")
@@ -67,12 +70,14 @@ class Scanned:
         transfer_syntax: Transfer Syntax UID.
         end: First byte after the pixel data; what follows is not part of the image.
         texts: Tag, value representation and raw value of every text element at any depth.
+        misstated: Where `WHOLE_SPECTRUM` must be written before a JPEG frame can be decoded.
     """
 
     sop_class: str
     transfer_syntax: str
     end: int
     texts: tuple[tuple[int, str, bytes], ...]
+    misstated: tuple[int, ...] = ()
 
 
 def kind_of(head: bytes) -> str:
@@ -110,7 +115,7 @@ def scan_dicom(data: bytes, limits: Limits) -> Scanned:
     texts: list[tuple[int, str, bytes]] = []
     syntax, media_class, start = _file_meta(data, limits, texts)
     _check_class(media_class)
-    if syntax not in _NATIVE | _JPEG_FAMILY | {_RLE}:
+    if syntax not in SYNTAXES:
         raise RefusedFileError("unsupported_transfer_syntax")
     big_endian = syntax == _BIG_ENDIAN
     values: dict[int, bytes] = {}
@@ -132,7 +137,8 @@ def scan_dicom(data: bytes, limits: Limits) -> Scanned:
     if pixels.start - start > limits.header_bytes:
         raise RefusedFileError("too_complex")
     _check_pixels(data, _Description.of(values, big_endian=big_endian), pixels, syntax, limits)
-    return Scanned(sop_class, syntax, pixels.end, tuple(texts))
+    misstated = tuple(_misstated(data, pixels)) if syntax in _SEQUENTIAL_JPEG else ()
+    return Scanned(sop_class, syntax, pixels.end, tuple(texts), misstated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +255,14 @@ def _check_fragments(data: bytes, image: _Description, pixels: Element, syntax: 
     expected = image.rows, image.columns, image.samples
     if any(size is not None and size != expected for size in sizes):
         raise RefusedFileError("pixels_disagree")
+
+
+def _misstated(data: bytes, pixels: Element) -> Iterator[int]:
+    """Yield the places of a file that a JPEG decoder needs to be put right."""
+    for start, length in pixels.fragments[1:]:
+        place = misstated_scan(data[start : start + min(length, 65_536)])
+        if place is not None:
+            yield start + place
 
 
 def _keep_text(texts: list[tuple[int, str, bytes]], data: bytes, element: Element) -> None:

@@ -29,7 +29,9 @@ def _run(context: Context) -> int:
     outcomes: Counter[str] = Counter()
     with context.services() as (services, operator):
         names = [str(path) for path in given.paths]
-        for outcome in services.studies.receive(operator, given.paths, given.collection, names):
+        for outcome in services.studies.receive(
+            operator, given.paths, given.collection, names, tell_inner_names=True
+        ):
             outcomes[outcome.outcome] += 1
             output.line(as_json(outcome))
     output.note(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,7 @@ from webapp.services.worklist import opened
 logger = logging.getLogger(__name__)
 
 MAX_MASKS: Final = 100
+LONGEST_INNER_NAME: Final = 1_024
 MASK_FIELDS: Final = frozenset(
     {"id", "type", "space", "image_id", "coords", "frames", "frame", "label", "sentence"}
 )
@@ -70,6 +72,8 @@ class Studies:
         paths: Sequence[Path],
         collection: str,
         names: Sequence[str] | None = None,
+        *,
+        tell_inner_names: bool = False,
     ) -> Iterator[FileOutcomeView]:
         """Take files in: decode and de-identify them, then store what may be, in one go.
 
@@ -78,6 +82,8 @@ class Studies:
             paths: Files, folders and zip archives that nobody else is writing.
             collection: Its name; made with the default protocol if there is none.
             names: What to call each path in its outcome; by default the path's last part.
+            tell_inner_names: Call a file of a folder or archive by its name there instead of
+                by its number: for a sender on this machine, who has the folder before them.
 
         Returns:
             One outcome a file, in order, once everything is stored.
@@ -89,6 +95,7 @@ class Studies:
         """
         kept: Kept = {}
         results: list[FileResult] = []
+        called = partial(_called, names or [path.name for path in paths], inner=tell_inner_names)
         try:
             uploader = authorised(actor, Action.UPLOAD)
             collection = collection_name(collection)
@@ -103,7 +110,7 @@ class Studies:
         if not kept:
             code = results[0].code if results else "empty"
             record(self, actor, Action.UPLOAD, ("", ""), code)
-            return iter(_outcomes(results, {}, paths, names))
+            return iter(_outcomes(results, {}, called))
         try:
             cases = self._admitted(actor, collection, kept)
         except REFUSALS:
@@ -111,7 +118,7 @@ class Studies:
             raise
         by_study = {case.study_key: case for case in cases}
         logger.info("study.received", extra={"files": len(results), "count": len(cases)})
-        return iter(_outcomes(results, by_study, paths, names))
+        return iter(_outcomes(results, by_study, called))
 
     def attest(
         self,
@@ -257,15 +264,24 @@ def _collection(work: Work, name: str) -> Collection:
     return collection_open_to(work.session, work.actor, name)
 
 
+def _called(names: Sequence[str], result: FileResult, *, inner: bool) -> str:
+    """Return what to call a file to its sender."""
+    name = names[result.path_index]
+    if result.entry is None:
+        return name
+    if not inner:
+        return f"{name} #{result.entry + 1}"
+    shown = "".join(letter if letter.isprintable() else "?" for letter in result.name)
+    return f"{name}/{shown[:LONGEST_INNER_NAME]}"
+
+
 def _outcomes(
     results: Sequence[FileResult],
     cases: Mapping[str, Case],
-    paths: Sequence[Path],
-    names: Sequence[str] | None,
+    called: Callable[[FileResult], str],
 ) -> Iterator[FileOutcomeView]:
     """Say of each file what became of it: of a stored one, what became of its study."""
     for result in results:
-        name = names[result.path_index] if names else paths[result.path_index].name
         case = cases.get(result.study_key)
         outcome, code, message = result.outcome, result.code, result.message
         if case is not None and result.outcome is not CaseState.REFUSED:
@@ -278,7 +294,7 @@ def _outcomes(
                 code = code or case.held_because[0]
                 message = message or (FACE_SENTENCE if code == RECOGNISABLE else HELD_SENTENCE)
         yield FileOutcomeView(
-            file=name if result.entry is None else f"{name} #{result.entry + 1}",
+            file=called(result),
             outcome=outcome.value,
             code=code,
             message=message,

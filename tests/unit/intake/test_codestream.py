@@ -1,12 +1,25 @@
 """What compressed frames say of their size."""
 
 import struct
+from io import BytesIO
 
+import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import _PIXEL_DATA_DECODERS
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 
-from storage.intake.codestream import frame_size
-from tests.unit.intake.samples import bundled, dataset, picture, picture_bytes, rebuilt, to_bytes
+from storage.intake.codestream import WHOLE_SPECTRUM, frame_size, misstated_scan
+from storage.intake.scan import SYNTAXES
+from tests.unit.intake.samples import (
+    BUNDLED,
+    bundled,
+    dataset,
+    picture,
+    picture_bytes,
+    rebuilt,
+    to_bytes,
+)
 
 SIZ = struct.pack(">HHHIIIIIIIIH", 0xFF51, 41, 0, 300, 200, 10, 5, 300, 200, 0, 0, 3)
 J2K = b"\xff\x4f" + SIZ + b"\x07\x01\x01" * 3
@@ -64,3 +77,23 @@ def test_a_constant_image_may_be_compressed_a_thousandfold() -> None:
     data = to_bytes(made, syntax=JPEG2000Lossless)
     assert len(data) < 10_000
     assert set(rebuilt(data).pixels) == {(7 - 1024) & 0xFF, (7 - 1024) >> 8 & 0xFF}
+
+
+def test_a_scan_that_names_no_spectrum_is_found() -> None:
+    frame = next(generate_frames(pydicom.dcmread(BUNDLED / "JPEG-lossy.dcm").PixelData))
+    place = misstated_scan(frame)
+    assert place is not None
+    assert frame[place - 7 : place + 3] == bytes.fromhex("ffda0008010100000000")
+    assert misstated_scan(frame[:place] + WHOLE_SPECTRUM + frame[place + 3 :]) is None
+    assert misstated_scan(frame[: place + 2]) is None
+
+
+def test_a_progressive_scan_may_name_a_part_of_the_spectrum() -> None:
+    buffer = BytesIO()
+    picture("L", (16, 16)).save(buffer, "JPEG", progressive=True)
+    assert misstated_scan(buffer.getvalue()) is None
+
+
+def test_every_syntax_that_pydicom_decodes_here_is_read_but_the_deflated_one() -> None:
+    decoded = {uid for uid, (decoder, *_) in _PIXEL_DATA_DECODERS.items() if decoder.is_available}
+    assert decoded - SYNTAXES == {DeflatedExplicitVRLittleEndian}  # refused by policy

@@ -132,6 +132,21 @@ def test_members_of_an_archive_are_numbered_not_named(
     assert [outcome.file for outcome in outcomes] == ["films.zip #1", "films.zip #2"]
 
 
+def test_a_sender_on_this_machine_is_told_which_file_of_a_folder_it_was(
+    studies: Studies, reader: Actor, films: list[Path], tmp_path: Path
+) -> None:
+    (folder := tmp_path / "sent" / "of July").mkdir(parents=True)
+    for number, film in enumerate(films):
+        (folder / f"{number}\x1b[31m\u202e.dcm").write_bytes(film.read_bytes())
+    (folder / "3").write_bytes(b"no image")
+    outcomes = studies.receive(
+        reader, [tmp_path / "sent"], "films", ["../sent"], tell_inner_names=True
+    )
+    assert [outcome.file for outcome in outcomes] == [
+        "../sent/of July/0?[31m?.dcm", "../sent/of July/1?[31m?.dcm", "../sent/of July/3",
+    ]  # fmt: skip
+
+
 def test_same_upload_twice_finds_the_first_case(
     world: World, studies: Studies, reader: Actor, films: list[Path]
 ) -> None:
