@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 import pytest_asyncio
+from gradio.routes import App
+from starlette.routing import Mount
 
 from tests.flow.fake_worker import running_worker
 from tests.flow.place import Place, furnished
+from webapp.auth.inline_scripts import InlineScripts
 from webapp.ui import mount_pages
 
 
@@ -20,3 +24,17 @@ async def place(
     with running_worker() as worker:
         async with furnished(folder, migrated_sqlite, worker, mount=mount_pages) as place:
             yield place
+
+
+@pytest.fixture(scope="module")
+def blocks(place: Place) -> gr.Blocks:
+    """Return the pages as they are mounted."""
+    mount = next(
+        route
+        for route in place.gate.app.routes  # type: ignore[attr-defined] # FastAPI
+        if isinstance(route, Mount) and isinstance(route.app, InlineScripts)
+    )
+    assert isinstance(mount.app, InlineScripts)
+    assert isinstance(mount.app.app, App)
+    assert mount.app.app.blocks is not None
+    return mount.app.app.blocks

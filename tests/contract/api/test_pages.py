@@ -6,11 +6,9 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.data_classes import FileData
-from gradio.routes import App
-from starlette.routing import Mount
 
 from tests.flow.place import Place
-from webapp.auth.inline_scripts import INLINE_SCRIPTS, InlineScripts
+from webapp.auth.inline_scripts import INLINE_SCRIPTS
 from webapp.ui import ADMIN_PAGES, PAGES
 
 TAKES_FILES = tuple(
@@ -21,20 +19,6 @@ TAKES_FILES = tuple(
         *(gr.Video, gr.AnnotatedImage, gr.ImageSlider, gr.Code),
     )
 )
-
-
-@pytest.fixture
-def blocks(place: Place) -> gr.Blocks:
-    found = [
-        route.app.app
-        for route in place.gate.app.routes  # type: ignore[attr-defined]  # a FastAPI
-        if isinstance(route, Mount) and isinstance(route.app, InlineScripts)
-    ]
-    assert len(found) == 1
-    assert isinstance(found[0], App)
-    blocks = found[0].blocks
-    assert blocks is not None
-    return blocks
 
 
 def _components(blocks: gr.Blocks) -> Iterator[object]:

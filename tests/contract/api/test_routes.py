@@ -1,60 +1,25 @@
 """The table of routes against the running application's own list, and every role at every door."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from storage.vocabulary import Role
-from tests.flow.place import HERE, Place
+from tests.contract.api.doors import doors, sample
+from tests.flow.place import COLLECTION, HERE, Place
 from webapp.app import ROUTES
 from webapp.auth.routes import API, Surface
 from webapp.auth.routes import Route as Entry
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-Door = tuple[str, str]  # method, path template
-NOTHING = str(UUID(int=0))
 OPEN = {
     ("GET", f"{API}/health/live"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/overread/sign-in.css"),
 }
-
-
-def doors(routes: list[BaseRoute], prefix: str = "") -> Iterator[Door]:
-    """Yield every route an application answers, mounted and included ones too."""
-    for route in routes:
-        if isinstance(route, Mount):
-            inner: Any = getattr(route.app, "app", route.app)  # what wraps it answers nothing
-            if isinstance(inner, StaticFiles):
-                yield "GET", f"{prefix}{route.path}/{{path:path}}"
-            else:
-                yield from doors(inner.routes, prefix + route.path)
-        elif isinstance(route, Route | APIRoute):
-            for method in sorted((route.methods or {"GET"}) - {"HEAD", "OPTIONS"}):
-                yield method, prefix + route.path
-        elif hasattr(route, "effective_candidates"):  # a router that FastAPI keeps included
-            for candidate in route.effective_candidates():
-                if hasattr(candidate, "effective_candidates"):
-                    yield from doors([candidate], prefix)
-                else:
-                    found = candidate.starlette_route or candidate
-                    for method in sorted((found.methods or {"GET"}) - {"HEAD", "OPTIONS"}):
-                        yield method, prefix + found.path
-        else:
-            raise TypeError(f"{type(route).__name__} is a kind of route this test cannot see into")
-
-
-def sample(template: str) -> str:
-    """Return an address that fits a template, with an id of nothing in it."""
-    return re.sub(r"\{(\w+)(:path)?\}", lambda m: "0" if m[1] == "n" else NOTHING, template)
 
 
 async def test_the_walk_sees_our_own_and_gradios_routes(place: Place) -> None:
@@ -109,6 +74,19 @@ async def test_without_a_sign_in_nothing_answers(place: Place, entry: Entry) -> 
     assert as_page.headers.get("location", "/login?").startswith("/login?")
 
 
+async def test_without_a_sign_in_no_verb_at_any_address_answers(place: Place) -> None:
+    addresses = {sample(path) for _, path in doors(place.gate.app.routes)}  # type: ignore[attr-defined] # FastAPI
+    answered = set()
+    async with place.visitor() as visitor:
+        for path in addresses | {"/nothing-here"}:
+            for verb in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
+                answer = await visitor.request(verb, path)
+                if answer.status_code not in {401, 403}:
+                    answered.add((verb, path))
+
+    assert {(verb.replace("HEAD", "GET"), path) for verb, path in answered} <= OPEN
+
+
 CALLS = [entry for entry in ROUTES.routes if entry.surface is Surface.API]
 
 
@@ -146,14 +124,41 @@ async def test_a_shut_door_is_shut_for_the_administrator_too(place: Place, entry
 CHANGING = [e for e in ROUTES.routes if e.method != "GET" and e.roles != frozenset()]
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9"])
-@pytest.mark.parametrize("entry", CHANGING, ids=_name)
-async def test_no_foreign_page_changes_anything(place: Place, entry: Entry, origin: str) -> None:
-    async with place.person("admin") as person:
-        for headers in ({"origin": origin}, {"sec-fetch-site": "cross-site"}):
-            answer = await person.request(entry.method, sample(entry.path), headers=headers)
+BODIES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "JSON": {"json": {}},
+    "JSON as text": {"content": b"{}", "headers": {"content-type": "text/plain"}},
+    "a form": {"data": {"name": "admin", "password": "guessed"}},
+    "multipart": {
+        "files": {"files": ("a.png", b"x", "image/png")},
+        "data": {"collection": COLLECTION},
+    },
+}
 
-            assert answer.status_code == 403
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        pytest.param({"origin": "http://evil.example"}, id="another site"),
+        pytest.param({"origin": "null"}, id="no origin, as of a sandboxed frame"),
+        pytest.param({"origin": "http://127.0.0.1:9"}, id="another port"),
+        pytest.param({"origin": HERE.replace("127.0.0.1", "localhost")}, id="another name"),
+        pytest.param({"sec-fetch-site": "cross-site"}, id="cross-site"),
+        pytest.param({"sec-fetch-site": "same-site"}, id="same-site"),
+    ],
+)
+@pytest.mark.parametrize("entry", CHANGING, ids=_name)
+async def test_no_foreign_page_changes_anything(
+    place: Place, entry: Entry, foreign: dict[str, str]
+) -> None:
+    async with place.person("admin") as person:
+        for kind, body in BODIES.items():
+            headers = {**body.get("headers", {}), **foreign}
+            answer = await person.request(
+                entry.method, sample(entry.path), **{**body, "headers": headers}
+            )
+
+            assert answer.status_code == 403, kind
             assert answer.json()["error"]["code"] == "foreign_origin"
 
 
