@@ -86,4 +86,5 @@ def create_app(
         doorway=doorway,
         trail=services.trail,
         limits=Limits(upload=settings.max_upload_bytes),
+        rates=services.rates,
     )

@@ -41,7 +41,7 @@ SILENT = {
     ("batteries", "ask"): "each of its questions has the two events of `asking.ask`",
     ("exporting", "archive"): "asks `file` first, which has its event",
 }
-NOT_USE_CASES = {"store", "sandbox", "worker", "trail"}
+NOT_USE_CASES = {"store", "sandbox", "worker", "trail", "rates"}
 
 
 @dataclass

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from inference.errors import InferenceError
 from storage.errors import StorageError
-from webapp.services.errors import ServiceError, TooManyAttemptsError
+from webapp.services.errors import ServiceError, TooManyAttemptsError, TooManyRequestsError
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "store_busy": 503,
     "store_version": 500,
     "too_many_attempts": 429,
+    "too_many_requests": 429,
     "unknown_battery": 422,
     "unknown_template": 422,
     "unsupported_image": 422,
@@ -79,7 +80,7 @@ def problem(status: int, code: str, message: str) -> JSONResponse:
 def problem_of(error: KnownError) -> JSONResponse:
     """Return the answer for a refusal of ours; its text is written to be shown."""
     response = problem(STATUS_OF.get(error.code, 500), error.code, str(error))
-    if isinstance(error, TooManyAttemptsError):
+    if isinstance(error, TooManyAttemptsError | TooManyRequestsError):
         response.headers["retry-after"] = str(error.wait_seconds)
     return response
 

@@ -28,6 +28,8 @@ from webapp.auth.pages import page
 from webapp.auth.routes import API, Route, RouteTable, Surface
 from webapp.auth.watch import Open, Watch
 from webapp.services.actor import Actor
+from webapp.services.errors import TooManyRequestsError
+from webapp.services.rates import Paced, Rates
 from webapp.services.trail import Attempt
 from webapp.services.work import TOLD, Told
 
@@ -72,6 +74,7 @@ class Refusal:
     status: int
     code: str
     message: str
+    retry_after_s: int = 0
 
 
 class RefusedError(Exception):
@@ -113,6 +116,7 @@ class Gate:
     limits: Limits = field(default_factory=Limits)
     page_sessions: PageSessions = field(default_factory=PageSessions)
     watch: Watch = field(default_factory=Watch)
+    rates: Rates = field(default_factory=Rates)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Decide about one request; see the module's text."""
@@ -186,7 +190,10 @@ class Gate:
             actor = await run_sync(lambda: secret.find(seen=seen)) if secret.value else None
             if actor is None:
                 raise RefusedError(NOT_SIGNED_IN)
-            scope[SECRET], scope[ACTOR] = secret, replace(actor, came_from=scope[CAME_FROM])
+            actor = replace(actor, came_from=scope[CAME_FROM])
+            scope[SECRET], scope[ACTOR] = secret, actor
+            if secret.is_token:
+                self._check_rate(actor)
             _check_role(route, actor)
         if scope["method"] not in SAFE_METHODS and "authorization" not in Headers(scope=scope):
             self._check_origin(scope)
@@ -220,6 +227,12 @@ class Gate:
         cookie = connection.cookies.get(self.doorway.cookie_name(scope), "")
         return _Secret(cookie, self.doorkeeper, request_id, is_token=False)
 
+    def _check_rate(self, actor: Actor) -> None:
+        try:
+            self.rates.check(actor, Paced.TOKEN_REQUESTS)
+        except TooManyRequestsError as error:
+            raise RefusedError(Refusal(429, error.code, str(error), error.wait_seconds)) from None
+
     def _check_origin(self, scope: Scope) -> None:
         if not self.doorway.is_own_request(scope):
             raise RefusedError(FOREIGN_ORIGIN)
@@ -249,10 +262,13 @@ def _explain(refusal: Refusal, scope: Scope) -> Response:
         return RedirectResponse("/account/password", status_code=303)
     if wants_page:
         return page("refused.html", refusal.status, message=refusal.message)
+    headers = {"www-authenticate": "Bearer"} if refusal is NOT_SIGNED_IN else {}
+    if refusal.retry_after_s:
+        headers["retry-after"] = str(refusal.retry_after_s)
     return JSONResponse(
         {"error": {"code": refusal.code, "message": refusal.message}},
         status_code=refusal.status,
-        headers={"www-authenticate": "Bearer"} if refusal is NOT_SIGNED_IN else None,
+        headers=headers,
     )
 
 

@@ -4,7 +4,7 @@ Each leaves its own event, like everything else; that event is not in what it te
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from webapp.services.actor import Actor
 from webapp.services.audit_formats import CSV, FHIR, as_csv, as_fhir
 from webapp.services.errors import InvalidRequestError
 from webapp.services.policy import Action
+from webapp.services.rates import Paced, Rates
 from webapp.services.trail import Trail
 from webapp.services.views import EventView, Page
 from webapp.services.work import use_case
@@ -65,6 +66,7 @@ class Auditing:
     store: Store
     now: Callable[[], datetime]
     trail: Trail
+    rates: Rates = field(default_factory=Rates)
 
     def page(
         self,
@@ -113,6 +115,7 @@ class Auditing:
             InvalidRequestError: a format or filter that does not exist.
         """
         with use_case(self, actor, Action.EXPORT_AUDIT, ("audit", format[:64])) as work:
+            self.rates.check(work.actor, Paced.EXPORTS)
             if format not in {FHIR, CSV}:
                 work.about = ("audit", "")
                 raise InvalidRequestError(f"The format is one of {FHIR}, {CSV}.")

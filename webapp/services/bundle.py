@@ -23,6 +23,7 @@ from webapp.services.federation import Federation
 from webapp.services.images import Images
 from webapp.services.passwords import Passwords
 from webapp.services.pending import PendingSignIns
+from webapp.services.rates import Rates
 from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing
 from webapp.services.serving import Serving, WorkerPort
@@ -91,6 +92,7 @@ class Services:
     serving: Serving
     trail: Trail
     auditing: Auditing
+    rates: Rates
 
     def close(self) -> None:
         """Close the database and end the decoding children; for those who asked no model."""
@@ -130,6 +132,7 @@ def build_services(
     trail = Trail(store, now, Heads(settings.audit_heads_file, keys.audit_heads))
     sandbox = Sandbox()
     session_length = timedelta(hours=settings.session_hours)
+    rates = Rates(now)
     return Services(
         store=store,
         sandbox=sandbox,
@@ -148,15 +151,16 @@ def build_services(
         ),
         tokens=Tokens(store, now),
         collections=Collections(store, now),
-        studies=Studies(store, blobs, keys, now, sandbox),
+        studies=Studies(store, blobs, keys, now, sandbox, rates=rates),
         worklist=Worklist(store, now),
         images=Images(store, blobs, now),
         reading=Reading(store, now),
-        asking=Asking(store, blobs, worker=answering, now=now),
-        batteries=Batteries(store, blobs, worker=answering, now=now),
+        asking=Asking(store, blobs, worker=answering, now=now, rates=rates),
+        batteries=Batteries(store, blobs, worker=answering, now=now, rates=rates),
         reviewing=Reviewing(store, now),
-        exporting=Exporting(store, blobs, keys, now),
+        exporting=Exporting(store, blobs, keys, now, rates),
         serving=Serving(store, blobs, worker=answering, now=now),
         trail=trail,
-        auditing=Auditing(store, now, trail),
+        auditing=Auditing(store, now, trail, rates),
+        rates=rates,
     )

@@ -36,6 +36,7 @@ from webapp.services.questions import (
     history_of,
     pictures_of,
 )
+from webapp.services.rates import Paced, Rates
 from webapp.services.serving import WorkerPort
 from webapp.services.views import DraftView
 from webapp.services.work import Work, use_case
@@ -103,6 +104,7 @@ class Drafting:
     worker: WorkerPort
     decoding: Decoding = field(default_factory=Decoding)  # where a question says nothing
     answering: set[UUID] = field(default_factory=set)  # message ids, in this process
+    rates: Rates = field(default_factory=Rates)
 
     async def served(self, model: str | None) -> ServedModel | None:
         """Return what the server lists of the model that will answer, if it lists it."""
@@ -125,6 +127,7 @@ class Drafting:
         A part of a battery goes without the conversation.
         """
         with use_case(self, actor, Action.ASK, ("case", case_id)) as work:
+            self.rates.check(work.actor, Paced.QUESTIONS)
             case, collection = readable_case(work.session, work.actor, case_id)
             require_own_read(work.session, work.actor, case, collection)
             if part is not None:

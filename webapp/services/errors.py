@@ -83,6 +83,17 @@ class TooManyAttemptsError(ServiceError):
         self.wait_seconds = wait_seconds
 
 
+class TooManyRequestsError(ServiceError):
+    """One person, or one network, does this more often than the table of rates allows."""
+
+    code = "too_many_requests"
+
+    def __init__(self, what: str, *, wait_seconds: int) -> None:
+        """Say of what there were too many, and how long to wait."""
+        super().__init__(f"Too many {what} in a short time. Try again in {wait_seconds} seconds.")
+        self.wait_seconds = wait_seconds
+
+
 class PasswordChangeRequiredError(ServiceError):
     """The first password must be replaced before anything else."""
 

@@ -6,7 +6,7 @@ byte. Making one reads from a snapshot and keeps nobody from writing.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,7 @@ from webapp.services import inputs
 from webapp.services.access import collection_open_to
 from webapp.services.actor import Actor
 from webapp.services.policy import Action
+from webapp.services.rates import Paced, Rates
 from webapp.services.views import ExportView
 from webapp.services.work import REFUSALS, authorised, record, use_case
 
@@ -49,6 +50,7 @@ class Exporting:
     blobs: BlobStore
     keys: Keys
     now: Callable[[], datetime]
+    rates: Rates = field(default_factory=Rates)
 
     def make(
         self,
@@ -74,6 +76,7 @@ class Exporting:
         sink = BlobSink(self.blobs)
         with self._refusals_recorded(actor):
             asker = authorised(actor, Action.EXPORT)
+            self.rates.check(asker, Paced.EXPORTS)
             chosen = inputs.word(format, ExportFormat, "format")
             wanted = _filters(filters)
             with self.store.read() as session:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -42,6 +42,7 @@ from webapp.services.errors import (
 )
 from webapp.services.pictures import checked_window, png
 from webapp.services.policy import Action
+from webapp.services.rates import Paced, Rates
 from webapp.services.views import CaseView, FileOutcomeView
 from webapp.services.work import REFUSALS, Work, authorised, record, use_case
 from webapp.services.worklist import opened
@@ -65,6 +66,7 @@ class Studies:
     now: Callable[[], datetime]
     sandbox: Sandbox
     second_person_attests: bool = False  # whoever uploaded a study may not attest it
+    rates: Rates = field(default_factory=Rates)
 
     def receive(
         self,
@@ -98,6 +100,7 @@ class Studies:
         called = partial(_called, names or [path.name for path in paths], inner=tell_inner_names)
         try:
             uploader = authorised(actor, Action.UPLOAD)
+            self.rates.check(uploader, Paced.UPLOADS)
             collection = collection_name(collection)
             with self.store.read() as session:
                 if collection_named(session, collection) is not None:

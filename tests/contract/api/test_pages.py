@@ -8,7 +8,9 @@ import pytest
 from gradio.data_classes import FileData
 
 from tests.flow.place import Place
+from webapp.auth.headers import ALWAYS
 from webapp.auth.inline_scripts import INLINE_SCRIPTS
+from webapp.auth.routes import API
 from webapp.ui import ADMIN_PAGES, PAGES
 
 TAKES_FILES = tuple(
@@ -70,6 +72,27 @@ async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) ->
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     assert "'sha256-" in policy
     assert INLINE_SCRIPTS not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/login", "/account/password", "/theme.css", "/config", "/nothing-here"),
+        *("/overread/pages.js", "/overread/sign-in.css", f"{API}/cases", f"{API}/health/live"),
+        *(path for _, path, _ in (*PAGES, *ADMIN_PAGES)),
+    ],
+)
+async def test_every_kind_of_answer_carries_the_headers(place: Place, path: str) -> None:
+    async with place.person("admin") as browser:
+        answer = await browser.get(path)
+
+    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
+    policy = answer.headers["content-security-policy"]
+    for part in ("frame-ancestors 'none'", "form-action", "base-uri", "default-src"):
+        assert part in policy
+    assert not [part for part in ("unsafe-eval", "http:", "https:", "*") if part in policy]
 
 
 @pytest.mark.asyncio(loop_scope="module")
