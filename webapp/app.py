@@ -1,8 +1,9 @@
 """The web application: API, sign-in and pages, with the gate around all of it."""
 
 import asyncio
+import hashlib
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from webapp.api.router import api_router
 from webapp.auth.bodies import Limits
 from webapp.auth.doorway import Doorway
 from webapp.auth.gate import Gate
+from webapp.auth.oidc.provider import Provider
+from webapp.auth.oidc.settings import fingerprint_of
 from webapp.auth.page_routes import page_routes
 from webapp.auth.routes import API, API_ROUTES, DOORS, RouteTable
 from webapp.auth.sign_in import sign_in_routes
@@ -42,20 +45,25 @@ MountPages = Callable[[FastAPI, Services, Callable[[Request], Actor]], FastAPI]
 
 
 def create_app(
-    settings: WebSettings, services: Services, *, mount: MountPages = mount_pages
+    settings: WebSettings,
+    services: Services,
+    *,
+    providers: Sequence[Provider] = (),
+    mount: MountPages = mount_pages,
 ) -> Gate:
     """Build the application; nothing of it can be reached but through the returned gate.
 
     Args:
         settings: Of this process.
         services: Closed when the application shuts down.
+        providers: Identity providers people may sign in with.
         mount: Adds the pages; tests of the API alone pass one that adds none.
     """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         trail = services.trail
-        await run_sync(trail.started, settings.fingerprint)
+        await run_sync(trail.started, _fingerprint(settings, providers))
         keeping = asyncio.create_task(trail.keep_house())
         yield
         keeping.cancel()
@@ -74,7 +82,9 @@ def create_app(
     doorway = Doorway(None if settings.public_url is None else str(settings.public_url))
     add_problem_handlers(app)
     app.include_router(api_router(services, settings.data_dir))
-    app.router.routes.extend(sign_in_routes(services.accounts, doorway))
+    app.router.routes.extend(
+        sign_in_routes(services.accounts, doorway, services.federation, services.trail, providers)
+    )
     app.mount("/overread", StaticFiles(directory=STATIC))
     with warnings.catch_warnings():  # Gradio warns that several pages exclude what we turned off
         warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)
@@ -88,3 +98,9 @@ def create_app(
         limits=Limits(upload=settings.max_upload_bytes),
         rates=services.rates,
     )
+
+
+def _fingerprint(settings: WebSettings, providers: Sequence[Provider]) -> str:
+    """Hash every setting but the secrets; who may come in and with which role is one."""
+    vouching = fingerprint_of(tuple(provider.settings for provider in providers))
+    return hashlib.sha256(f"{settings.fingerprint}\n{vouching}".encode()).hexdigest()

@@ -28,14 +28,14 @@ class Doorway:
 
     def scheme(self, scope: Scope) -> str:
         """Return http or https as the person's browser sees it."""
-        if self.public_url and not _is_loopback(_host_name(_host(scope))):
+        if self.public_url and not is_loopback(_host_name(_host(scope))):
             return urlsplit(self.public_url).scheme
         return str(scope["scheme"])
 
     def serves(self, scope: Scope) -> bool:
         """Whether the Host header names this machine's loopback or the public address."""
         host = _host_name(_host(scope))
-        if _is_loopback(host):
+        if is_loopback(host):
             return True
         return self.public_url is not None and host == urlsplit(self.public_url).hostname
 
@@ -46,6 +46,13 @@ class Doorway:
     def cookie_name(self, scope: Scope) -> str:
         """Return the session cookie's name on this connection."""
         return SECURE_COOKIE if self.is_secure(scope) else LOOPBACK_COOKIE
+
+    def base(self, scope: Scope) -> str:
+        """Return the address people type, without a path: a proxy's where it came through one."""
+        host = _host(scope)
+        if self.public_url and not is_loopback(_host_name(host)):
+            host = urlsplit(self.public_url).netloc
+        return f"{self.scheme(scope)}://{host}"
 
     def is_own_request(self, scope: Scope) -> bool:
         """Whether a changing request comes from our own pages, or from no browser at all."""
@@ -81,6 +88,16 @@ def safe_next(path: str | None) -> str:
     return "/" if parts.scheme or parts.netloc else path
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _host(scope: Scope) -> str:
     hosts = Headers(scope=scope).getlist("host")
     return hosts[0] if len(hosts) == 1 else ""
@@ -91,15 +108,6 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _origin(url: str) -> tuple[str, str, int | None] | None:

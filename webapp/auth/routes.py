@@ -85,6 +85,8 @@ API_ROUTES: Final = (
 DOORS: Final = (
     Route("GET", "/login", ANYONE, "the way in", Surface.SIGN_IN),
     Route("POST", "/login", ANYONE, "the way in", Surface.SIGN_IN),
+    Route("GET", "/login/{provider}", ANYONE, "the way to an identity provider", Surface.SIGN_IN),
+    Route("GET", "/login/{provider}/callback", ANYONE, "the way back from there", Surface.SIGN_IN),
     Route("POST", "/logout", TRAINEES_UP, "the way out", Surface.SIGN_IN, first_password=True),
     Route(
         "GET",

@@ -1,5 +1,6 @@
 """The sign-in page, signing out, and choosing a password: plain forms, no script needed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
@@ -8,16 +9,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from webapp.auth.cookies import drop_session, keep_session, session_of
 from webapp.auth.doorway import Doorway, safe_next
 from webapp.auth.gate import ACTOR, CAME_FROM, REQUEST_ID
+from webapp.auth.oidc.provider import Provider
+from webapp.auth.oidc.routes import FederatedSignIn, Trail
 from webapp.auth.pages import page
+from webapp.auth.sign_in_page import SignInPage
 from webapp.services.actor import Actor
 from webapp.services.errors import (
     NotSignedInError,
+    PasswordSignInOffError,
     ServiceError,
     SignInFailedError,
     TooManyAttemptsError,
 )
+from webapp.services.federation import Federation
 from webapp.services.passwords import MIN_PASSWORD
 from webapp.services.views import SignedIn, TimeLeft
 
@@ -28,6 +35,13 @@ NEW_PASSWORD: Final = "You stay signed in here; everywhere else you sign in agai
 
 class Accounts(Protocol):
     """What these pages ask the accounts."""
+
+    @property
+    def password_sign_in(self) -> bool:
+        """Whether anybody may sign in with a password."""
+
+    def has_password(self, actor: Actor) -> bool:
+        """Tell whether the actor could sign in with a password."""
 
     def sign_in(
         self, name: str, password: str, *, request_id: str = "", came_from: str = ""
@@ -44,10 +58,20 @@ class Accounts(Protocol):
         """Replace the actor's own password."""
 
 
-def sign_in_routes(accounts: Accounts, doorway: Doorway) -> list[Route]:
-    """Return the routes of this module; the gate stands before them like before all others."""
-    pages = _Pages(accounts, doorway)
+def sign_in_routes(
+    accounts: Accounts,
+    doorway: Doorway,
+    federation: Federation,
+    trail: Trail,
+    providers: Sequence[Provider] = (),
+) -> list[Route]:
+    """Return the routes of signing in; the gate stands before them like before all others."""
+    known = {provider.settings.id: provider for provider in providers}
+    names = {provider.settings.id: provider.settings.name for provider in providers}
+    shown = SignInPage(names, accounts.password_sign_in)
+    pages = _Pages(accounts, doorway, shown, federation, known)
     return [
+        *FederatedSignIn(known, federation, trail, doorway, shown, pages.end).routes(),
         Route("/login", pages.show_sign_in, methods=["GET"]),
         Route("/login", pages.sign_in, methods=["POST"]),
         Route("/logout", pages.sign_out, methods=["POST"]),
@@ -58,12 +82,22 @@ def sign_in_routes(accounts: Accounts, doorway: Doorway) -> list[Route]:
 
 
 class _Pages:
-    def __init__(self, accounts: Accounts, doorway: Doorway) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        doorway: Doorway,
+        shown: SignInPage,
+        federation: Federation,
+        providers: Mapping[str, Provider],
+    ) -> None:
         self._accounts = accounts
         self._doorway = doorway
+        self._shown = shown
+        self._federation = federation
+        self._providers = providers
 
     async def show_sign_in(self, request: Request) -> Response:
-        return _sign_in_page(next_path=safe_next(request.query_params.get("next")))
+        return self._shown.show(next_path=safe_next(request.query_params.get("next")))
 
     async def sign_in(self, request: Request) -> Response:
         form = await _form(request)
@@ -73,31 +107,22 @@ class _Pages:
                 lambda: self._accounts.sign_in(name, form.get("password", ""), **_about(request))
             )
         except TooManyAttemptsError as refusal:
-            return _sign_in_page(name, next_path, str(refusal), status=429)
+            return self._shown.show(name, next_path, str(refusal), status=429)
+        except PasswordSignInOffError as refusal:
+            return self._shown.show(next_path=next_path, problem=str(refusal), status=403)
         except SignInFailedError as refusal:
-            return _sign_in_page(name, next_path, str(refusal), status=401)
-        await self._end(request)
+            return self._shown.show(name, next_path, str(refusal), status=401)
+        await self.end(request)
         onward = "/account/password" if signed_in.must_change_password else next_path
         response = RedirectResponse(onward, status_code=303)
-        response.set_cookie(
-            self._doorway.cookie_name(request.scope),
-            signed_in.token,
-            secure=self._doorway.is_secure(request.scope),
-            httponly=True,
-            samesite="lax",
-            path="/",
-        )
+        keep_session(response, self._doorway, request.scope, signed_in.token)
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        await self._end(request)
-        response = RedirectResponse("/login", status_code=303)
-        response.delete_cookie(
-            self._doorway.cookie_name(request.scope),
-            secure=self._doorway.is_secure(request.scope),
-            httponly=True,
-            samesite="lax",
-        )
+        leaving = await run_sync(self._federation.vouched_by, session_of(request, self._doorway))
+        await self.end(request)
+        response = await self._signed_out(request, *leaving)
+        drop_session(response, self._doorway, request.scope)
         response.headers["clear-site-data"] = '"cache", "storage"'
         return response
 
@@ -111,6 +136,8 @@ class _Pages:
         return JSONResponse(left._asdict())
 
     async def show_password(self, request: Request) -> Response:
+        if not await run_sync(self._accounts.has_password, request.scope[ACTOR]):
+            return page("no_password.html")
         return _password_page(request.scope[ACTOR])
 
     async def change_password(self, request: Request) -> Response:
@@ -128,9 +155,24 @@ class _Pages:
             return _password_page(actor, str(refusal), status=400)
         return RedirectResponse("/", status_code=303)
 
-    async def _end(self, request: Request) -> None:
+    async def _signed_out(self, request: Request, provider_id: str, id_token: str) -> Response:
+        """Lead to the sign-in page, by way of the provider where it ends its own session.
+
+        A redirect of a form to another origin is what our own policy forbids, hence a page.
+        """
+        provider = self._providers.get(provider_id)
+        back_to = f"{self._doorway.base(request.scope)}/login"
+        address = None if provider is None else await provider.leave(id_token, back_to)
+        if provider is None or address is None:
+            return RedirectResponse("/login", status_code=303)
+        name = provider.settings.name
+        response = page("signed_out.html", provider=name, address=address)
+        response.headers["refresh"] = f"0; url={address}"
+        return response
+
+    async def end(self, request: Request) -> None:
         """End the session the request came with: a new sign-in never keeps an old one alive."""
-        if token := request.cookies.get(self._doorway.cookie_name(request.scope)):
+        if token := session_of(request, self._doorway):
             await run_sync(lambda: self._accounts.sign_out(token, **_about(request)))
 
 
@@ -142,12 +184,6 @@ async def _form(request: Request) -> dict[str, str]:
     """Read a URL-encoded form; the first value of each field, nothing for another type."""
     fields = parse_qs((await request.body()).decode("utf-8", errors="replace"))
     return {name: values[0] for name, values in fields.items()}
-
-
-def _sign_in_page(
-    name: str = "", next_path: str = "/", problem: str = "", *, status: int = 200
-) -> HTMLResponse:
-    return page("sign_in.html", status, name=name, next=next_path, problem=problem)
 
 
 def _password_page(actor: Actor, problem: str = "", *, status: int = 200) -> HTMLResponse:

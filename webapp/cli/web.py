@@ -9,11 +9,15 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from storage.clock import utc_now
 from webapp.app import create_app
+from webapp.auth.oidc.provider import Provider
+from webapp.auth.oidc.settings import ProvidersRefusedError, read_providers
 from webapp.cli.context import Context
 from webapp.cli.output import CommandError
 from webapp.cli.workers import serving_worker
 from webapp.services.bundle import build_services
+from webapp.settings import WebSettings
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +32,23 @@ def serve(context: Context) -> int:
     """
     context.require_installation()
     given, settings = context.arguments, context.settings
+    providers = _providers(settings)
     host = given.host or settings.host
     listener = _listen(host, settings.port if given.port is None else given.port)
     signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once it has shut down
     with listener, serving_worker(settings) as worker:
         services = build_services(settings, worker)
-        _Server(create_app(settings, services), listener, context).run(sockets=[listener])
+        app = create_app(settings, services, providers=providers)
+        _Server(app, listener, context).run(sockets=[listener])
     context.output.note("Stopped.")
     return 0
+
+
+def _providers(settings: WebSettings) -> list[Provider]:
+    try:
+        return [Provider(each, utc_now) for each in read_providers(settings.oidc_file)]
+    except ProvidersRefusedError as refusal:
+        raise CommandError(str(refusal)) from None
 
 
 class _Server(uvicorn.Server):

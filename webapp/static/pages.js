@@ -135,13 +135,12 @@ function mountUpload(slot) {
 
 function mountAccount(slot) {
   const leave = element("button", { type: "button", textContent: "Sign out" });
-  leave.onclick = async () => {
-    await fetch("/logout", { method: "POST", credentials: "same-origin" });
-    location.assign("/login");
-  };
+  // A form, not a fetch: the answer may lead on to an identity provider.
+  const way = element("form", { method: "post", action: "/logout", hidden: true });
+  leave.onclick = () => way.submit();
   const password = element("a", { href: "/account/password", textContent: "Password" });
   const who = element("strong", { textContent: window.gradio_config?.username ?? "" });
-  slot.replaceChildren(who, password, leave);
+  slot.replaceChildren(who, password, leave, way);
 }
 
 // "Next case" leaves an address of ours in a hidden field; nothing else is ever followed.

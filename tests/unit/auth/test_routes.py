@@ -70,5 +70,7 @@ def test_only_these_are_open_to_anybody() -> None:
         ("GET", "/api/v1/health/live"),
         ("GET", "/login"),
         ("POST", "/login"),
+        ("GET", "/login/{provider}"),
+        ("GET", "/login/{provider}/callback"),
         ("GET", "/overread/sign-in.css"),
     }
