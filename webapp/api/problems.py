@@ -20,6 +20,10 @@ KNOWN: Final = (StorageError, InferenceError, ServiceError)
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "answer_failed": 502,
+    "archive_failed": 502,
+    "archive_redirected": 502,
+    "archive_refused": 502,
+    "archive_too_large": 502,
     "audit_heads_damaged": 500,
     "blob_damaged": 500,
     "blob_missing": 500,
@@ -44,6 +48,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "not_signed_in": 401,
     "own_read_committed": 409,
     "own_read_required": 409,
+    "parts_refused": 400,
     "password_change_required": 403,
     "question_in_progress": 409,
     "question_too_long": 422,

@@ -10,9 +10,10 @@ from starlette.requests import ClientDisconnect
 
 from webapp.api.asker import Asker
 from webapp.api.bodies import AttestBody
-from webapp.api.uploads import receive_upload, upload_folder
+from webapp.api.uploads import receive_upload
 from webapp.services.bundle import Services
 from webapp.services.errors import InvalidRequestError
+from webapp.services.folders import private_folder
 from webapp.services.views import CaseView, FileOutcomeView, Page
 
 MULTIPART: Final = {
@@ -41,7 +42,7 @@ def studies_router(services: Services, data_dir: Path) -> APIRouter:
     @router.post("", openapi_extra=MULTIPART)
     async def upload(request: Request, asker: Asker) -> Page[FileOutcomeView]:
         """Take files in; one outcome a file, in the order they came."""
-        with upload_folder(data_dir) as folder:
+        with private_folder(data_dir) as folder:
             try:
                 upload = await receive_upload(request, folder)
             except ClientDisconnect:  # nobody is left to answer

@@ -7,10 +7,7 @@ gone when the request ends, however it ends. A sender's file name is only kept t
 
 import os
 import secrets
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -40,18 +37,6 @@ class Upload:
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     fields: dict[str, str]
-
-
-@contextmanager
-def upload_folder(data_dir: Path) -> Iterator[Path]:
-    """Yield a private folder below `data_dir` that is removed with everything in it."""
-    root = data_dir / "tmp"
-    root.mkdir(mode=0o700, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def receive_upload(request: Request, folder: Path) -> Upload:

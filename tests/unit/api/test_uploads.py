@@ -10,7 +10,8 @@ from fastapi import FastAPI, Request
 
 from webapp.api import uploads
 from webapp.api.problems import add_problem_handlers
-from webapp.api.uploads import receive_upload, upload_folder
+from webapp.api.uploads import receive_upload
+from webapp.services.folders import private_folder
 
 BOUNDARY = "----x"
 TYPE = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -23,7 +24,7 @@ def client(tmp_path: Path) -> httpx.AsyncClient:
 
     @app.post("/")
     async def receive(request: Request) -> dict[str, object]:
-        with upload_folder(tmp_path) as folder:
+        with private_folder(tmp_path) as folder:
             upload = await receive_upload(request, folder)
             return {
                 "names": upload.names,
