@@ -118,3 +118,17 @@ def revoke_tokens(session: Session, person_id: UUID, at: datetime) -> None:
         .where(col(ApiToken.person_id) == person_id, col(ApiToken.revoked_at).is_(None))
         .values(revoked_at=at)
     )
+
+
+def open_sessions(session: Session, at: datetime, seen_after: datetime) -> dict[UUID, int]:
+    """Count the sign-ins of each person that are neither ended, nor too old, nor idle."""
+    statement = (
+        select(LoginSession.person_id, func.count())
+        .where(
+            col(LoginSession.ended_at).is_(None),
+            col(LoginSession.expires_at) > at,
+            col(LoginSession.last_seen_at) > seen_after,
+        )
+        .group_by(col(LoginSession.person_id))
+    )
+    return dict(session.exec(statement).all())

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from storage.tables import Collection, Membership
+from storage.tables import Collection, Membership, Person
 
 
 def collection_named(session: Session, name: str) -> Collection | None:
@@ -38,3 +38,21 @@ def add_member(session: Session, collection_id: UUID, person_id: UUID, at: datet
             )
         )
         session.flush()
+
+
+def remove_member(session: Session, collection_id: UUID, person_id: UUID) -> None:
+    """Take the membership away; nothing happens to one who is no member."""
+    found = session.get(Membership, (collection_id, person_id))
+    if found is not None:
+        session.delete(found)
+        session.flush()
+
+
+def members_of(session: Session, collection_id: UUID) -> Sequence[Person]:
+    """Return the accounts that may open the collection by membership, by name."""
+    statement = (
+        select(Person)
+        .join(Membership, col(Membership.person_id) == col(Person.id))
+        .where(Membership.collection_id == collection_id)
+    )
+    return session.exec(statement.order_by(col(Person.name))).all()

@@ -120,8 +120,8 @@ def _move_in(place: Place) -> None:
     place.services.collections.ensure(operator, COLLECTION, Protocol.AI_FIRST)
     for role in Role:
         if role is not Role.ADMIN:
-            accounts.add(operator, role.value, role, PASSWORD)
+            place.services.people.add(operator, role.value, role, PASSWORD)
             place.services.collections.add_member(operator, COLLECTION, role.value)
         place.tokens[role] = place.services.tokens.create(operator, role.value).secret
-    for person in accounts.people(operator):
+    for person in place.services.people.list(operator):
         place.people[person.role] = Actor(person.id, person.name, person.role, "session")

@@ -22,7 +22,7 @@ async def _logout(_place: Place, browser: httpx.AsyncClient) -> None:
 
 
 async def _disabled(place: Place, _browser: httpx.AsyncClient) -> None:
-    place.services.accounts.disable(place.services.accounts.operator(), "reader")
+    place.services.people.disable(place.services.accounts.operator(), "reader")
 
 
 async def _demoted(place: Place, _browser: httpx.AsyncClient) -> None:

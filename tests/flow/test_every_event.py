@@ -108,14 +108,14 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.CHANGE_OWN_PASSWORD],
         lambda s, actor: s.accounts.change_password(actor, PASSWORD, "another password"),
     ),
-    ("accounts", "add"): (
+    ("people", "add"): (
         [Action.ADD_PERSON],
-        lambda s, actor: s.accounts.add(actor, "new", Role.READER),
+        lambda s, actor: s.people.add(actor, "new", Role.READER),
     ),
-    ("accounts", "people"): ([Action.LIST_PEOPLE], lambda s, actor: s.accounts.people(actor)),
-    ("accounts", "disable"): (
+    ("people", "list"): ([Action.LIST_PEOPLE], lambda s, actor: s.people.list(actor)),
+    ("people", "disable"): (
         [Action.DISABLE_PERSON],
-        lambda s, actor: s.accounts.disable(actor, "trainee"),
+        lambda s, actor: s.people.disable(actor, "trainee"),
     ),
     ("tokens", "create"): (
         [Action.CREATE_TOKEN],
@@ -137,6 +137,30 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
     ("collections", "add_member"): (
         [Action.ADD_MEMBER],
         lambda s, actor: s.collections.add_member(actor, "Read", "reader"),
+    ),
+    ("collections", "members"): (
+        [Action.LIST_MEMBERS],
+        lambda s, actor: s.collections.members(actor, "Read"),
+    ),
+    ("collections", "remove_member"): (
+        [Action.REMOVE_MEMBER],
+        lambda s, actor: s.collections.remove_member(actor, "Read", "reader"),
+    ),
+    ("people", "change_role"): (
+        [Action.CHANGE_ROLE],
+        lambda s, actor: s.people.change_role(actor, "trainee", Role.READER),
+    ),
+    ("people", "enable"): (
+        [Action.ENABLE_PERSON],
+        lambda s, actor: s.people.enable(actor, "trainee"),
+    ),
+    ("people", "end_sessions"): (
+        [Action.END_SESSIONS],
+        lambda s, actor: s.people.end_sessions(actor, "trainee"),
+    ),
+    ("people", "reset_password"): (
+        [Action.RESET_PASSWORD],
+        lambda s, actor: s.people.reset_password(actor, "trainee"),
     ),
     ("studies", "receive"): (
         [Action.UPLOAD],

@@ -32,7 +32,7 @@ def _add(context: Context) -> int:
     given = context.arguments
     password = password_from_stdin() if given.password_stdin else None
     with context.services() as (services, operator):
-        added = services.accounts.add(operator, given.name, Role(given.role), password)
+        added = services.people.add(operator, given.name, Role(given.role), password)
     once = added.one_time_password
     text = f"Added {added.person.name} as {added.person.role.value}."
     if once is not None:
@@ -44,7 +44,7 @@ def _add(context: Context) -> int:
 
 def _list(context: Context) -> int:
     with context.services() as (services, operator):
-        people = services.accounts.people(operator)
+        people = services.people.list(operator)
     table = [("name", "role", "state")]
     table += [(p.name, p.role.value, "closed" if p.disabled else "open") for p in people]
     context.output.rows([_shown(person) for person in people], table, "There are no accounts.")
@@ -53,7 +53,7 @@ def _list(context: Context) -> int:
 
 def _disable(context: Context) -> int:
     with context.services() as (services, operator):
-        person = services.accounts.disable(operator, context.arguments.name)
+        person = services.people.disable(operator, context.arguments.name)
     context.output.result(
         _shown(person), f"{person.name} is closed; its sessions and tokens ended with it."
     )

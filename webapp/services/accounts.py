@@ -1,4 +1,4 @@
-"""Use cases on people and sign-in sessions, and whom a cookie or an API token stands for.
+"""Use cases on sign-in sessions and one's own password, and whom a secret stands for.
 
 A cookie or a bearer token is a random value; the store has its SHA-256. Whom it stands for and
 with which role is looked up at every request, so that signing out, a lower role or a closed
@@ -6,20 +6,16 @@ account count at once.
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from storage.accounts import (
-    count_open_admins,
     end_session,
     end_sessions,
     first_admin,
-    people,
     person_named,
-    revoke_tokens,
     session_with_person,
     token_with_person,
     touch_session,
@@ -31,21 +27,19 @@ from storage.vocabulary import Role
 from webapp.services.actor import Actor
 from webapp.services.errors import (
     InvalidRequestError,
-    LastAdminError,
-    NameTakenError,
     NotSignedInError,
     PasswordSignInOffError,
     ServiceError,
     SignInFailedError,
 )
 from webapp.services.login_sessions import new_session
-from webapp.services.passwords import Passwords, Throttle, check_chosen, one_time_password
+from webapp.services.passwords import Passwords, Throttle, check_chosen
+from webapp.services.people import account_name, is_account_name, new_person
 from webapp.services.policy import Action, at_most
 from webapp.services.present import person_view
 from webapp.services.trail import Attempt, Trail
 from webapp.services.views import (
     AddedPerson,
-    PersonView,
     SignedIn,
     TimeLeft,
 )
@@ -53,8 +47,6 @@ from webapp.services.work import record, refusals_recorded, use_case
 
 WARN_BEFORE: Final = timedelta(minutes=2)
 SEEN_EVERY: Final = timedelta(minutes=1)  # no write at every request
-
-_NAME: Final = re.compile(r"[\w.@+-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +73,11 @@ class Accounts:
             InvalidRequestError: the name or the password cannot be used.
         """
         with refusals_recorded(self, None, Action.ENSURE_FIRST_ACCOUNT):
-            name = _account_name(name)
+            name = account_name(name)
             with self.store.read() as session:
                 existing = first_admin(session)
             if existing is None:
-                person, secret = self._new_person(name, Role.ADMIN, password)
+                person, secret = new_person(self.passwords, name, Role.ADMIN, password, self.now())
             else:
                 person, secret = existing, None
         operator = Actor(person.id, person.name, Role.ADMIN, "cli")
@@ -121,7 +113,7 @@ class Accounts:
         name = name.strip().lower()
         throttle_key, started = _sha256(name), self.now()
         with self.store.read() as session:
-            person = person_named(session, name) if _NAME.fullmatch(name) else None
+            person = person_named(session, name) if is_account_name(name) else None
         try:
             if not self.password_sign_in:
                 raise PasswordSignInOffError
@@ -259,59 +251,6 @@ class Accounts:
             person.password_hash, person.must_change_password = hashed, False
             end_sessions(work.session, person.id, work.at, keep=work.actor.session_id)
 
-    def add(
-        self, actor: Actor | None, name: str, role: Role, password: str | None = None
-    ) -> AddedPerson:
-        """Make an account; without a password, with a one-time one that must be changed.
-
-        Raises:
-            NameTakenError: the name is in use.
-            InvalidRequestError: the name or the password cannot be used.
-        """
-        with use_case(self, actor, Action.ADD_PERSON) as work:
-            person, secret = self._new_person(_account_name(name), role, password)
-            if person_named(work.session, person.name) is not None:
-                raise NameTakenError
-            work.about = ("person", person.id)
-            work.session.add(person)
-        return AddedPerson(person_view(person), secret)
-
-    def people(self, actor: Actor | None) -> list[PersonView]:
-        """Return every account, by name."""
-        with use_case(self, actor, Action.LIST_PEOPLE) as work:
-            return [person_view(person) for person in people(work.session)]
-
-    def disable(self, actor: Actor | None, name: str) -> PersonView:
-        """Close an account: its sessions and tokens end with it. Closing it again is no error.
-
-        Raises:
-            NotFoundError: there is no such account.
-            LastAdminError: it is the only administrator left.
-        """
-        with use_case(self, actor, Action.DISABLE_PERSON) as work:
-            person = _existing(person_named(work.session, name.strip().lower()))
-            work.about = ("person", person.id)
-            if person.disabled_at is None:
-                if person.role is Role.ADMIN and count_open_admins(work.session) == 1:
-                    raise LastAdminError
-                person.disabled_at = work.at
-                end_sessions(work.session, person.id, work.at)
-                revoke_tokens(work.session, person.id, work.at)
-            return person_view(person)
-
-    def _new_person(self, name: str, role: Role, password: str | None) -> tuple[Person, str | None]:
-        one_time = one_time_password() if password is None else None
-        if password is not None:
-            check_chosen(password, name)
-        fields = {
-            "name": name,
-            "role": role,
-            "password_hash": self.passwords.hash(password or one_time or ""),
-            "must_change_password": one_time is not None,
-            "created_at": self.now(),
-        }
-        return Person.model_validate(fields), one_time
-
     def _start_session(self, person: Person, password: str, actor: Actor) -> SignedIn:
         outdated = self.passwords.is_outdated(person.password_hash or "")
         renewed = self.passwords.hash(password) if outdated else None
@@ -345,15 +284,6 @@ class Accounts:
             record(self, actor, Action.CHANGE_OWN_PASSWORD, about, refusal.code)
             raise
         return self.passwords.hash(new)
-
-
-def _account_name(name: str) -> str:
-    name = name.strip().lower()
-    if not _NAME.fullmatch(name):
-        raise InvalidRequestError(
-            "An account's name has 1 to 64 letters, digits or the characters . _ - @ +."
-        )
-    return name
 
 
 def _sha256(secret: str) -> str:

@@ -23,6 +23,7 @@ from webapp.services.federation import Federation
 from webapp.services.images import Images
 from webapp.services.passwords import Passwords
 from webapp.services.pending import PendingSignIns
+from webapp.services.people import People
 from webapp.services.rates import Rates
 from webapp.services.reading import Reading
 from webapp.services.reviewing import Reviewing
@@ -78,6 +79,7 @@ class Services:
     sandbox: Sandbox
     worker: Worker
     accounts: Accounts
+    people: People
     tokens: Tokens
     federation: Federation
     collections: Collections
@@ -132,6 +134,8 @@ def build_services(
     trail = Trail(store, now, Heads(settings.audit_heads_file, keys.audit_heads))
     sandbox = Sandbox()
     session_length = timedelta(hours=settings.session_hours)
+    session_idle = timedelta(minutes=settings.session_idle_minutes)
+    hashing = passwords or Passwords()
     rates = Rates(now)
     return Services(
         store=store,
@@ -140,12 +144,13 @@ def build_services(
         accounts=Accounts(
             store,
             now,
-            passwords or Passwords(),
+            hashing,
             trail,
-            session_idle=timedelta(minutes=settings.session_idle_minutes),
+            session_idle=session_idle,
             session_length=session_length,
             password_sign_in=settings.local_accounts == "on",
         ),
+        people=People(store, now, hashing, session_idle),
         federation=Federation(
             store, now, trail, PendingSignIns(keys.sign_in, now), session_length=session_length
         ),

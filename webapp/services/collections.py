@@ -8,7 +8,7 @@ from typing import Final
 from sqlmodel import Session
 
 from storage.accounts import person_named
-from storage.collections import add_member, collection_named
+from storage.collections import add_member, collection_named, members_of, remove_member
 from storage.engine import Store
 from storage.errors import NotFoundError
 from storage.tables import Collection
@@ -18,8 +18,8 @@ from webapp.services.access import collection_open_to, collections_open_to
 from webapp.services.actor import Actor
 from webapp.services.errors import InvalidRequestError
 from webapp.services.policy import Action
-from webapp.services.present import collection_view
-from webapp.services.views import CollectionView
+from webapp.services.present import collection_view, person_view
+from webapp.services.views import CollectionView, PersonView
 from webapp.services.work import use_case
 
 DEFAULT_PROTOCOL: Final = Protocol.READER_FIRST  # Fogliato 2022: the least anchoring on the model
@@ -84,6 +84,36 @@ class Collections:
             if account is None:
                 raise NotFoundError("account")
             add_member(work.session, found.id, account.id, work.at)
+
+    def remove_member(self, actor: Actor | None, collection: str, person: str) -> None:
+        """Shut the collection to a person; what they read and wrote in it stays.
+
+        Args:
+            actor: Who asks.
+            collection: Its name or its id.
+            person: The account's name; one who is no member is no error.
+
+        Raises:
+            NotFoundError: there is no such collection or account.
+        """
+        with use_case(self, actor, Action.REMOVE_MEMBER) as work:
+            found = collection_open_to(work.session, work.actor, collection)
+            work.about = ("collection", found.id)
+            account = person_named(work.session, person.strip().lower())
+            if account is None:
+                raise NotFoundError("account")
+            remove_member(work.session, found.id, account.id)
+
+    def members(self, actor: Actor | None, collection: str) -> tuple[PersonView, ...]:
+        """Return who may open a collection by membership, by name; administrators need none.
+
+        Raises:
+            NotFoundError: there is no such collection.
+        """
+        with use_case(self, actor, Action.LIST_MEMBERS) as work:
+            found = collection_open_to(work.session, work.actor, collection)
+            work.about = ("collection", found.id)
+            return tuple(person_view(one) for one in members_of(work.session, found.id))
 
 
 def collection_name(name: str) -> str:

@@ -35,12 +35,15 @@ class Action(StrEnum):
     LIST_COLLECTIONS = "collections.listed"
     ENSURE_COLLECTION = "collection.ensured"
     ADD_MEMBER = "collection.member_added"
+    REMOVE_MEMBER = "collection.member_removed"
+    LIST_MEMBERS = "collection.members_listed"
     UPLOAD = "study.received"
     ATTEST = "study.attested"
     EXPORT_STUDY = "study.exported"
     EXPORT = "export.made"
     OPEN_EXPORT = "export.opened"
     LIST_MODELS = "models.listed"
+    OPEN_HEALTH = "health.opened"
     SIGN_IN = "person.signed_in"
     SIGN_OUT = "person.signed_out"
     TAKE_ROLE = "person.role_taken"
@@ -54,6 +57,10 @@ class Action(StrEnum):
     ADD_PERSON = "person.added"
     LIST_PEOPLE = "people.listed"
     DISABLE_PERSON = "person.disabled"
+    ENABLE_PERSON = "person.enabled"
+    CHANGE_ROLE = "person.role_changed"
+    END_SESSIONS = "person.sessions_ended"
+    RESET_PASSWORD = "person.password_reset"  # noqa: S105 - an action's name
     REQUEST = "request.refused"
     START = "application.started"
     STOP = "application.stopped"
@@ -97,12 +104,15 @@ ACTIONS: Final[dict[Action, Rule]] = {
         READERS_UP, "make collections", "an upload names the collection it goes to"
     ),
     Action.ADD_MEMBER: Rule(ADMINS, "add members", "membership opens studies"),
+    Action.REMOVE_MEMBER: Rule(ADMINS, "remove members", "membership opens studies"),
+    Action.LIST_MEMBERS: Rule(ADMINS, "list members", "names are nobody else's business"),
     Action.UPLOAD: Rule(READERS_UP, "upload studies", "bringing data in is a responsibility"),
     Action.ATTEST: Rule(READERS_UP, "decide about held pixels", "needs a trained eye"),
     Action.EXPORT_STUDY: Rule(ADMINS, "export studies", "data leave the house"),
     Action.EXPORT: Rule(ADMINS, "make exports", "data leave the house"),
     Action.OPEN_EXPORT: Rule(ADMINS, "open exports", "data leave the house"),
     Action.LIST_MODELS: Rule(TRAINEES_UP, "list models", "everybody may know what answers"),
+    Action.OPEN_HEALTH: Rule(ADMINS, "see the machine's state", "it tells of disk and keys"),
     Action.SIGN_IN: Rule(TRAINEES_UP, "sign in", "everybody with an account"),
     Action.SIGN_OUT: Rule(TRAINEES_UP, "sign out", "everybody with an account"),
     Action.TAKE_ROLE: Rule(TRAINEES_UP, "take a role", "the identity provider's word"),
@@ -116,6 +126,10 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.ADD_PERSON: Rule(ADMINS, "add people", "who comes in is decided by one role"),
     Action.LIST_PEOPLE: Rule(ADMINS, "list people", "names are nobody else's business"),
     Action.DISABLE_PERSON: Rule(ADMINS, "disable people", "who stays out, likewise"),
+    Action.ENABLE_PERSON: Rule(ADMINS, "open closed accounts", "who comes in, likewise"),
+    Action.CHANGE_ROLE: Rule(ADMINS, "change roles", "what one may, likewise"),
+    Action.END_SESSIONS: Rule(ADMINS, "sign others out", "a lost laptop"),
+    Action.RESET_PASSWORD: Rule(ADMINS, "reset passwords", "whoever knows it is the person"),
     Action.REQUEST: Rule(TRAINEES_UP, "do this", "nobody does it; it names what the gate refused"),
     Action.START: Rule(ADMINS, "start Overread", "the operator"),
     Action.STOP: Rule(ADMINS, "stop Overread", "the operator"),

@@ -43,6 +43,7 @@ def person_view(person: Person) -> PersonView:
         disabled=person.disabled_at is not None,
         must_change_password=person.must_change_password,
         created_at=person.created_at,
+        has_password=person.password_hash is not None,
     )
 
 

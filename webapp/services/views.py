@@ -47,6 +47,8 @@ class PersonView:
     disabled: bool
     must_change_password: bool
     created_at: datetime
+    has_password: bool = True
+    open_sessions: int = 0  # where they were counted
 
 
 @dataclass(frozen=True, slots=True)

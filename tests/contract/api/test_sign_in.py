@@ -125,7 +125,7 @@ async def test_a_session_ends_when_nobody_uses_it_and_after_half_a_day(place: Pl
 
 async def test_the_first_password_is_replaced_before_anything_else(place: Place) -> None:
     accounts = place.services.accounts
-    added = accounts.add(accounts.operator(), "newcomer", Role.READER)
+    added = place.services.people.add(accounts.operator(), "newcomer", Role.READER)
     assert added.one_time_password is not None
     async with place.person("newcomer", added.one_time_password) as person:
         blocked = await person.get(f"{API}/cases")
@@ -147,12 +147,12 @@ async def test_the_first_password_is_replaced_before_anything_else(place: Place)
 
 async def test_a_disabled_account_is_out_at_once(place: Place) -> None:
     accounts = place.services.accounts
-    accounts.add(accounts.operator(), "leaver", Role.READER, PASSWORD)
+    place.services.people.add(accounts.operator(), "leaver", Role.READER, PASSWORD)
     token = place.services.tokens.create(accounts.operator(), "leaver").secret
     async with place.person("leaver") as person:
         bearer = {"authorization": f"Bearer {token}"}
         assert (await person.get(f"{API}/cases")).status_code == 200
-        accounts.disable(accounts.operator(), "leaver")
+        place.services.people.disable(accounts.operator(), "leaver")
         assert (await person.get(f"{API}/cases")).status_code == 401
         assert (await person.get(f"{API}/cases", headers=bearer)).status_code == 401
 

@@ -75,7 +75,9 @@ class Street:
 async def street(place: Place) -> Street:
     accounts, world = place.services.accounts, place.world
     admin = accounts.operator()
-    people = {n: accounts.add(admin, n, role, PASSWORD).person for n, role in PEOPLE.items()}
+    people = {
+        n: place.services.people.add(admin, n, role, PASSWORD).person for n, role in PEOPLE.items()
+    }
     actors = {n: Actor(p.id, n, p.role, "session") for n, p in people.items()}
     export = await asyncio.to_thread(place.services.exporting.make, admin, "trl-sft")
     things = {}

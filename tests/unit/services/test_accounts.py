@@ -18,6 +18,7 @@ from webapp.services.errors import (
     TooManyAttemptsError,
 )
 from webapp.services.passwords import Passwords
+from webapp.services.people import People
 from webapp.services.tokens import Tokens
 
 PASSWORD = "correct horse battery"
@@ -31,6 +32,11 @@ def passwords() -> Passwords:
 @pytest.fixture
 def accounts(world: World, passwords: Passwords) -> Accounts:
     return Accounts(world.store, world.clock, passwords, world.trail())
+
+
+@pytest.fixture
+def people(world: World, passwords: Passwords) -> People:
+    return People(world.store, world.clock, passwords)
 
 
 @pytest.fixture
@@ -78,8 +84,8 @@ def test_operator_is_the_first_open_admin(world: World, accounts: Accounts) -> N
     assert (operator.id, operator.role, operator.via) == (admin.id, Role.ADMIN, "cli")
 
 
-def test_admin_adds_an_account(world: World, accounts: Accounts) -> None:
-    added = accounts.add(world.make_actor(Role.ADMIN), "  Ada ", Role.READER, PASSWORD)
+def test_admin_adds_an_account(world: World, accounts: Accounts, people: People) -> None:
+    added = people.add(world.make_actor(Role.ADMIN), "  Ada ", Role.READER, PASSWORD)
     assert (added.person.name, added.person.role) == ("ada", Role.READER)
     assert added.one_time_password is None
     assert accounts.sign_in("ADA", PASSWORD).person.id == added.person.id
@@ -87,9 +93,9 @@ def test_admin_adds_an_account(world: World, accounts: Accounts) -> None:
 
 
 def test_account_without_a_password_gets_one_that_must_be_changed(
-    world: World, accounts: Accounts, tokens: Tokens
+    world: World, accounts: Accounts, people: People, tokens: Tokens
 ) -> None:
-    added = accounts.add(world.make_actor(Role.ADMIN), "ada", Role.READER)
+    added = people.add(world.make_actor(Role.ADMIN), "ada", Role.READER)
     assert added.one_time_password is not None
     signed_in = accounts.sign_in("ada", added.one_time_password)
     actor = accounts.actor_of_session(signed_in.token)
@@ -102,12 +108,12 @@ def test_account_without_a_password_gets_one_that_must_be_changed(
 
 
 @pytest.mark.parametrize("role", [Role.TRAINEE, Role.READER, Role.ADJUDICATOR])
-def test_only_admins_manage_people(world: World, accounts: Accounts, role: Role) -> None:
+def test_only_admins_manage_people(world: World, people: People, role: Role) -> None:
     actor = world.make_actor(role)
     for call, action in (
-        (lambda: accounts.add(actor, "ada", Role.READER, PASSWORD), "person.added"),
-        (lambda: accounts.people(actor), "people.listed"),
-        (lambda: accounts.disable(actor, actor.name), "person.disabled"),
+        (lambda: people.add(actor, "ada", Role.READER, PASSWORD), "person.added"),
+        (lambda: people.list(actor), "people.listed"),
+        (lambda: people.disable(actor, actor.name), "person.disabled"),
     ):
         with pytest.raises(NotAllowedError):
             call()
@@ -115,22 +121,22 @@ def test_only_admins_manage_people(world: World, accounts: Accounts, role: Role)
     assert len(world.rows(Person)) == 1
 
 
-def test_nobody_manages_people_without_signing_in(world: World, accounts: Accounts) -> None:
+def test_nobody_manages_people_without_signing_in(world: World, people: People) -> None:
     with pytest.raises(NotSignedInError):
-        accounts.add(None, "ada", Role.READER, PASSWORD)
+        people.add(None, "ada", Role.READER, PASSWORD)
     with pytest.raises(NotSignedInError):
-        accounts.people(None)
+        people.list(None)
     with pytest.raises(NotSignedInError):
-        accounts.disable(None, "ada")
+        people.disable(None, "ada")
     assert world.rows(Person) == []
     assert {event[1:] for event in world.events()} == {("refused", "not_signed_in")}
 
 
-def test_name_is_given_once_only(world: World, accounts: Accounts) -> None:
+def test_name_is_given_once_only(world: World, people: People) -> None:
     admin = world.make_actor(Role.ADMIN)
-    accounts.add(admin, "ada", Role.READER, PASSWORD)
+    people.add(admin, "ada", Role.READER, PASSWORD)
     with pytest.raises(NameTakenError):
-        accounts.add(admin, "Ada", Role.ADMIN, PASSWORD)
+        people.add(admin, "Ada", Role.ADMIN, PASSWORD)
     assert len(world.rows(Person)) == 2
 
 
@@ -144,25 +150,27 @@ def test_name_is_given_once_only(world: World, accounts: Accounts) -> None:
         pytest.param("twelve\x00chars!", id="NUL"),
     ],
 )
-def test_weak_password_is_refused(world: World, accounts: Accounts, password: str) -> None:
+def test_weak_password_is_refused(world: World, people: People, password: str) -> None:
     with pytest.raises(InvalidRequestError):
-        accounts.add(world.make_actor(Role.ADMIN), "ada.lovelace", Role.READER, password)
+        people.add(world.make_actor(Role.ADMIN), "ada.lovelace", Role.READER, password)
     assert len(world.rows(Person)) == 1
 
 
-def test_people_are_listed_by_name(world: World, accounts: Accounts) -> None:
+def test_people_are_listed_by_name(world: World, people: People) -> None:
     admin = world.make_actor(Role.ADMIN, "root")
     world.make_actor(Role.READER, "ada")
-    assert [person.name for person in accounts.people(admin)] == ["ada", "root"]
+    assert [person.name for person in people.list(admin)] == ["ada", "root"]
 
 
-def test_closed_account_is_out_at_once(world: World, accounts: Accounts, tokens: Tokens) -> None:
+def test_closed_account_is_out_at_once(
+    world: World, accounts: Accounts, people: People, tokens: Tokens
+) -> None:
     admin = world.make_actor(Role.ADMIN)
-    accounts.add(admin, "ada", Role.READER, PASSWORD)
+    people.add(admin, "ada", Role.READER, PASSWORD)
     session = accounts.sign_in("ada", PASSWORD).token
     token = tokens.create(admin, "ada").secret
 
-    assert accounts.disable(admin, "ada").disabled
+    assert people.disable(admin, "ada").disabled
 
     assert accounts.actor_of_session(session) is None
     assert accounts.actor_of_token(token) is None
@@ -170,30 +178,32 @@ def test_closed_account_is_out_at_once(world: World, accounts: Accounts, tokens:
         accounts.sign_in("ada", PASSWORD)
 
 
-def test_closing_twice_is_no_error(world: World, accounts: Accounts) -> None:
+def test_closing_twice_is_no_error(world: World, people: People) -> None:
     admin, ada = world.make_actor(Role.ADMIN), world.make_actor(Role.READER, "ada")
-    first = accounts.disable(admin, "ada")
+    first = people.disable(admin, "ada")
     world.clock.forward(hours=1)
-    assert accounts.disable(admin, "ada") == first
+    assert people.disable(admin, "ada") == first
     closed = next(p for p in world.rows(Person) if p.id == ada.id)
     assert closed.disabled_at != world.clock()
 
 
-def test_last_admin_cannot_be_closed(world: World, accounts: Accounts) -> None:
+def test_last_admin_cannot_be_closed(world: World, people: People) -> None:
     admin = world.make_actor(Role.ADMIN)
     with pytest.raises(LastAdminError):
-        accounts.disable(admin, admin.name)
+        people.disable(admin, admin.name)
     other = world.make_actor(Role.ADMIN)
-    assert accounts.disable(admin, other.name).disabled
+    assert people.disable(admin, other.name).disabled
 
 
-def test_unknown_account_cannot_be_closed(world: World, accounts: Accounts) -> None:
+def test_unknown_account_cannot_be_closed(world: World, people: People) -> None:
     with pytest.raises(NotFoundError):
-        accounts.disable(world.make_actor(Role.ADMIN), "nobody")
+        people.disable(world.make_actor(Role.ADMIN), "nobody")
 
 
-def test_changing_the_password_ends_other_sessions(world: World, accounts: Accounts) -> None:
-    accounts.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
+def test_changing_the_password_ends_other_sessions(
+    world: World, accounts: Accounts, people: People
+) -> None:
+    people.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
     here, elsewhere = (accounts.sign_in("ada", PASSWORD).token for _ in range(2))
     accounts.change_password(accounts.actor_of_session(here), PASSWORD, "a new long password")
     assert accounts.actor_of_session(here) is not None
@@ -212,9 +222,9 @@ def test_changing_the_password_ends_other_sessions(world: World, accounts: Accou
     ],
 )
 def test_bad_password_change_changes_nothing(
-    world: World, accounts: Accounts, old: str, new: str, error: type[Exception]
+    world: World, accounts: Accounts, people: People, old: str, new: str, error: type[Exception]
 ) -> None:
-    accounts.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
+    people.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
     actor = accounts.actor_of_session(accounts.sign_in("ada", PASSWORD).token)
     with pytest.raises(error):
         accounts.change_password(actor, old, new)
@@ -227,8 +237,10 @@ def test_password_change_needs_a_sign_in(accounts: Accounts) -> None:
         accounts.change_password(None, PASSWORD, "a new long password")
 
 
-def test_old_password_cannot_be_guessed_for_ever(world: World, accounts: Accounts) -> None:
-    accounts.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
+def test_old_password_cannot_be_guessed_for_ever(
+    world: World, accounts: Accounts, people: People
+) -> None:
+    people.add(world.make_actor(Role.ADMIN), "ada", Role.READER, PASSWORD)
     actor = accounts.actor_of_session(accounts.sign_in("ada", PASSWORD).token)
     for _ in range(5):
         with pytest.raises(SignInFailedError):

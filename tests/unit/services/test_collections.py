@@ -99,3 +99,35 @@ def test_unknown_collection_or_person_is_refused(world: World, collections: Coll
         collections.add_member(admin, "Head", admin.name)
     with pytest.raises(NotFoundError):
         collections.add_member(admin, "Chest", "nobody")
+
+
+def test_admin_takes_a_membership_away_and_gives_it_back(
+    world: World, collections: Collections
+) -> None:
+    admin, reader = world.make_actor(Role.ADMIN), world.make_actor(Role.READER, "ada")
+    world.make_collection(reader, name="Chest")
+    assert [person.name for person in collections.members(admin, "Chest")] == ["ada"]
+    collections.remove_member(admin, "Chest", "Ada")
+    collections.remove_member(admin, "Chest", "ada")
+    assert collections.list(reader) == []
+    assert collections.members(admin, "Chest") == ()
+    collections.add_member(admin, "Chest", "ada")
+    assert [found.name for found in collections.list(reader)] == ["Chest"]
+    with pytest.raises(NotFoundError):
+        collections.remove_member(admin, "Head", "ada")
+    with pytest.raises(NotFoundError):
+        collections.remove_member(admin, "Chest", "nobody")
+
+
+def test_only_admins_see_and_remove_members(world: World, collections: Collections) -> None:
+    reader = world.make_actor(Role.READER, "ada")
+    world.make_collection(reader, name="Chest")
+    with pytest.raises(NotAllowedError):
+        collections.remove_member(reader, "Chest", "ada")
+    with pytest.raises(NotAllowedError):
+        collections.members(reader, "Chest")
+    with pytest.raises(NotSignedInError):
+        collections.remove_member(None, "Chest", "ada")
+    with pytest.raises(NotSignedInError):
+        collections.members(None, "Chest")
+    assert len(world.rows(Membership)) == 1

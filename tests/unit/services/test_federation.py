@@ -21,6 +21,7 @@ from webapp.services.federation import Federation, Vouched
 from webapp.services.login_sessions import LONGEST_HINT, Voucher, sha256_of
 from webapp.services.passwords import Passwords
 from webapp.services.pending import LASTS, Pending, PendingSignIns
+from webapp.services.people import People
 from webapp.services.views import SignedIn
 
 ISSUER = "https://login.hospital.example"
@@ -38,6 +39,11 @@ def federation(world: World) -> Federation:
 def accounts(world: World) -> Accounts:
     passwords = Passwords(time_cost=1, memory_kib=8)
     return Accounts(world.store, world.clock, passwords, world.trail())
+
+
+@pytest.fixture
+def people(world: World) -> People:
+    return People(world.store, world.clock, Passwords(time_cost=1, memory_kib=8))
 
 
 @pytest.fixture
@@ -177,11 +183,11 @@ def test_who_lost_every_role_loses_sessions_and_tokens(
 
 
 def test_a_closed_account_stays_closed_whatever_the_provider_says(
-    world: World, accounts: Accounts, sign_in: SignIn
+    world: World, accounts: Accounts, people: People, sign_in: SignIn
 ) -> None:
     admin = world.make_actor(Role.ADMIN, "root")
     before = sign_in()
-    accounts.disable(admin, "ada")
+    people.disable(admin, "ada")
 
     assert accounts.actor_of_session(before.token) is None
     for role in (Role.READER, Role.ADMIN, None):

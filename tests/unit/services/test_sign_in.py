@@ -19,6 +19,7 @@ from webapp.services.errors import (
     TooManyAttemptsError,
 )
 from webapp.services.passwords import Passwords
+from webapp.services.people import People
 from webapp.services.tokens import Tokens
 
 PASSWORD = "correct horse battery"
@@ -35,6 +36,11 @@ def accounts(world: World, passwords: Passwords) -> Accounts:
 
 
 @pytest.fixture
+def people(world: World, passwords: Passwords) -> People:
+    return People(world.store, world.clock, passwords)
+
+
+@pytest.fixture
 def tokens(world: World) -> Tokens:
     return Tokens(world.store, world.clock)
 
@@ -45,8 +51,8 @@ def admin(world: World) -> Actor:
 
 
 @pytest.fixture
-def ada(accounts: Accounts, admin: Actor) -> Actor:
-    added = accounts.add(admin, "ada", Role.READER, PASSWORD)
+def ada(people: People, admin: Actor) -> Actor:
+    added = people.add(admin, "ada", Role.READER, PASSWORD)
     return Actor(added.person.id, "ada", Role.READER, "session")
 
 
@@ -266,7 +272,7 @@ def test_tokens_of_others_are_the_admins_business(world: World, tokens: Tokens, 
 
 
 def test_admin_makes_a_token_for_another(
-    accounts: Accounts, tokens: Tokens, admin: Actor, ada: Actor
+    accounts: Accounts, people: People, tokens: Tokens, admin: Actor, ada: Actor
 ) -> None:
     actor = accounts.actor_of_token(tokens.create(admin, "ada").secret)
     assert actor is not None
@@ -274,7 +280,7 @@ def test_admin_makes_a_token_for_another(
     assert actor.role is Role.READER
     with pytest.raises(NotFoundError):
         tokens.create(admin, "nobody")
-    accounts.disable(admin, "ada")
+    people.disable(admin, "ada")
     with pytest.raises(NotFoundError):
         tokens.create(admin, "ada")
 
