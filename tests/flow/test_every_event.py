@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from anyio.to_thread import run_sync
 from sqlmodel import SQLModel
 
 from storage.tables import AuditEvent, Case, Draft, Image
@@ -162,6 +163,7 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.RESET_PASSWORD],
         lambda s, actor: s.people.reset_password(actor, "trainee"),
     ),
+    ("health", "report"): ([Action.OPEN_HEALTH], lambda s, actor: s.health.report(actor)),
     ("studies", "receive"): (
         [Action.UPLOAD],
         lambda s, actor: list(s.studies.receive(actor, [], "Read")),
@@ -271,7 +273,7 @@ def _events(place: Place) -> list[AuditEvent]:
 
 
 async def _called(call: Callable[..., object], *given: object) -> None:
-    result = await asyncio.to_thread(call, *given)
+    result = await run_sync(call, *given)  # some go back to the loop
     if inspect.isawaitable(result):
         await result
 

@@ -20,6 +20,7 @@ from webapp.services.batteries import Batteries
 from webapp.services.collections import Collections
 from webapp.services.exporting import Exporting
 from webapp.services.federation import Federation
+from webapp.services.health import Health
 from webapp.services.images import Images
 from webapp.services.passwords import Passwords
 from webapp.services.pending import PendingSignIns
@@ -95,6 +96,7 @@ class Services:
     trail: Trail
     auditing: Auditing
     rates: Rates
+    health: Health
 
     def close(self) -> None:
         """Close the database and end the decoding children; for those who asked no model."""
@@ -137,6 +139,7 @@ def build_services(
     session_idle = timedelta(minutes=settings.session_idle_minutes)
     hashing = passwords or Passwords()
     rates = Rates(now)
+    serving = Serving(store, blobs, worker=answering, now=now)
     return Services(
         store=store,
         sandbox=sandbox,
@@ -164,8 +167,13 @@ def build_services(
         batteries=Batteries(store, blobs, worker=answering, now=now, rates=rates),
         reviewing=Reviewing(store, now),
         exporting=Exporting(store, blobs, keys, now, rates),
-        serving=Serving(store, blobs, worker=answering, now=now),
+        serving=serving,
         trail=trail,
         auditing=Auditing(store, now, trail, rates),
         rates=rates,
+        health=Health(
+            *(store, now, blobs, serving, trail),
+            data_dir=settings.data_dir,
+            key_file=settings.key_file,
+        ),
     )
