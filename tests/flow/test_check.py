@@ -1,19 +1,32 @@
 """`overread check` names configurations that are not safe, each by its own line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.flow.terminal import Overread
+from tests.flow.terminal import Overread, Ran
+from tests.unit.auth.provider_file import PROVIDER, write_provider
 from webapp.cli.check import _database_connection as database_connection
+from webapp.cli.init import set_up
 from webapp.settings import WebSettings
 
 KEY = "a-long-random-key-between-both"
+PUBLIC = {"OVERREAD_PUBLIC_URL": "https://reads.example"}
+
+
+@pytest.fixture(scope="module")
+def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder that `init` made, to be copied."""
+    folder = tmp_path_factory.mktemp("set up") / "data"
+    settings = WebSettings.from_environment({"OVERREAD_DATA_DIR": str(folder)})
+    set_up(settings, "admin", "a password for a test")
+    return folder
 
 
 @pytest.fixture
-def installed(overread: Overread) -> Overread:
-    overread("init", "--password-stdin", stdin="a password for a test\n")
+def installed(overread: Overread, set_up_once: Path, tmp_path: Path) -> Overread:
+    shutil.copytree(set_up_once, tmp_path / "data")
     return overread
 
 
@@ -109,3 +122,105 @@ def test_a_database_elsewhere_is_weighed(
     found = [(each.name, each.state) for each in database_connection(settings)]
     assert [state for name, state in found if name == "database password"] == password
     assert [state for name, state in found if name == "database connection"] == connection
+
+
+@pytest.fixture
+def provider_file(tmp_path: Path) -> Path:
+    """Write a file of one provider, as a test may spoil it."""
+    return write_provider(tmp_path)
+
+
+def _refuses(ran: Ran, name: str) -> str:
+    """Return what a start that was refused says of `name`."""
+    assert ran.code == 1
+    assert ran.err.startswith("overread: Not started, because this would not be safe:")
+    (line,) = [line for line in ran.err.splitlines() if line.strip().startswith(f"{name}:")]
+    return line
+
+
+def test_an_unsafe_provider_is_refused_with_what_to_do(
+    installed: Overread, provider_file: Path
+) -> None:
+    provider_file.write_text(PROVIDER.replace("readers =", '"*" ='))
+    given = {"OVERREAD_OIDC_FILE": str(provider_file)}
+
+    told = _refuses(installed("serve", "--port", "0", **given), "sign-in")
+
+    assert "must name each value in full: a wildcard would let everybody" in told
+    assert _states(installed, "sign-in", **given) == ["problem"]
+
+
+def test_a_provider_of_this_machine_is_for_trying_only(
+    installed: Overread, provider_file: Path
+) -> None:
+    text = PROVIDER.replace("https://login.hospital.example", "http://127.0.0.1:9")
+    provider_file.write_text(text)
+    given = {"OVERREAD_OIDC_FILE": str(provider_file)}
+
+    assert _states(installed, "sign-in", **given) == ["ok", "ok"]
+    assert _states(installed, "provider", **given) == ["note"]
+    assert _states(installed, "sign-in", **given, **PUBLIC) == ["ok", "problem"]
+    ran = installed("serve", "--port", "0", **given, **PUBLIC)
+    assert "reached over http" in _refuses(ran, "sign-in")
+
+
+def test_nobody_could_sign_in(installed: Overread, provider_file: Path) -> None:
+    off = {"OVERREAD_LOCAL_ACCOUNTS": "off"}
+
+    assert _states(installed, "sign-in", **off) == ["problem"]
+    assert "nobody could" in _refuses(installed("serve", "--port", "0", **off), "sign-in")
+    with_provider = off | {"OVERREAD_OIDC_FILE": str(provider_file)}
+    assert _states(installed, "sign-in", **with_provider) == ["ok"]
+
+
+def test_what_to_register_at_the_provider_is_said(installed: Overread, provider_file: Path) -> None:
+    ran = installed("check", "--json", OVERREAD_OIDC_FILE=str(provider_file), **PUBLIC)
+
+    details = [row["detail"] for row in ran.json["items"] if row["name"] == "sign-in"]
+    assert (
+        "https://reads.example/login/hospital/callback and https://reads.example/login"
+        in (details[1])
+    )
+
+
+def test_a_one_time_password_does_not_face_the_world(overread: Overread) -> None:
+    overread("init")
+
+    assert _states(overread, "first account") == ["note"]
+    assert _states(overread, "first account", **PUBLIC) == ["problem"]
+    told = _refuses(overread("serve", "--port", "0", **PUBLIC), "first account")
+    assert told.endswith("overread init --admin admin --password-stdin")
+    assert _states(overread, "first account", OVERREAD_LOCAL_ACCOUNTS="off", **PUBLIC) == ["ok"]
+
+    overread("init", "--admin", "admin", "--password-stdin", stdin="a password for a test\n")
+    assert _states(overread, "first account", **PUBLIC) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "line"),
+    [
+        pytest.param({}, "0.0.0.0", "address", id="an address without https"),  # noqa: S104 - what is refused
+        pytest.param(
+            {"OVERREAD_WORKER_KEY": "changeme"}, "127.0.0.1", "worker key", id="a common key"
+        ),
+        pytest.param(
+            {"OVERREAD_WORKER_URL": "http://gpu.example.invalid:9"},
+            "127.0.0.1",
+            "worker connection",
+            id="images in the clear",
+        ),
+    ],
+)
+def test_an_unsafe_start_is_refused(
+    installed: Overread, given: dict[str, str], host: str, line: str
+) -> None:
+    assert _refuses(installed("serve", "--port", "0", "--host", host, **given), line)
+
+
+@pytest.mark.parametrize("name", ["keys.json", "overread.db", ""])
+def test_what_others_may_read_is_not_served(installed: Overread, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data" / name
+    path.chmod(0o755 if path.is_dir() else 0o644)
+
+    line = {"keys.json": "keys", "overread.db": "private files", "": "data folder"}[name]
+    assert _refuses(installed("serve", "--port", "0"), line)

@@ -1,11 +1,14 @@
-"""`overread check`: is this installation safe and whole? Exit code 0 only when it is."""
+"""`overread check`: is this installation safe and whole? Exit code 0 only when it is.
+
+What is not safe, as against not whole, also keeps `overread serve` from starting.
+"""
 
 import argparse
-import ipaddress
+import asyncio
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -16,11 +19,17 @@ from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import check_folder
 from storage.accounts import first_admin
+from storage.clock import utc_now
 from storage.engine import PRAGMAS, Store
 from storage.errors import StorageError
 from storage.keys import Keys
 from storage.migrations import is_current
+from webapp.auth.doorway import is_loopback
+from webapp.auth.oidc.errors import ProviderError, ProviderUnreachableError
+from webapp.auth.oidc.provider import Provider
+from webapp.auth.oidc.settings import ProviderSettings, ProvidersRefusedError, read_providers
 from webapp.cli.context import Context
+from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
 from webapp.cli.workers import worker_state
 from webapp.settings import WebSettings
@@ -54,7 +63,7 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
 
 
 def _run(context: Context) -> int:
-    findings = [finding for look in LOOKS for finding in look(context.settings)]
+    findings = _found(LOOKS, context.settings)
     table = [(finding.state, finding.name, finding.detail) for finding in findings]
     context.output.rows(findings, table, "")
     problems = sum(finding.state == "problem" for finding in findings)
@@ -62,8 +71,30 @@ def _run(context: Context) -> int:
     return 1 if problems else 0
 
 
+def refuse_unsafe(settings: WebSettings) -> None:
+    """Keep an installation from starting in which others could get at what is in it.
+
+    Raises:
+        CommandError: a look found a problem; the message names each and what to do.
+    """
+    problems = [found for found in _found(SAFETY, settings) if found.state == "problem"]
+    if problems:
+        raise CommandError(
+            "Not started, because this would not be safe:\n"
+            + "\n".join(f"  {found.name}: {found.detail}" for found in problems)
+        )
+
+
+def _found(looks: Iterable[Look], settings: WebSettings) -> list[Finding]:
+    return [finding for look in looks for finding in look(settings)]
+
+
+def _is_public(settings: WebSettings) -> bool:
+    return settings.public_url is not None or not is_loopback(settings.host)
+
+
 def _address(settings: WebSettings) -> Iterator[Finding]:
-    if settings.public_url is not None and not _is_loopback(settings.host):
+    if settings.public_url is not None and not is_loopback(settings.host):
         yield Finding(
             "address",
             "note",
@@ -72,7 +103,7 @@ def _address(settings: WebSettings) -> Iterator[Finding]:
         )
     elif settings.public_url is not None:
         yield Finding("address", "ok", f"{settings.public_url} (https ends at your proxy)")
-    elif _is_loopback(settings.host):
+    elif is_loopback(settings.host):
         yield Finding("address", "ok", f"{settings.host}, this machine only")
     else:
         yield Finding(
@@ -81,13 +112,6 @@ def _address(settings: WebSettings) -> Iterator[Finding]:
             f"{settings.host} can be reached from elsewhere; put a TLS proxy before it and set "
             "OVERREAD_PUBLIC_URL",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _data_dir(settings: WebSettings) -> Iterator[Finding]:
@@ -100,7 +124,12 @@ def _data_dir(settings: WebSettings) -> Iterator[Finding]:
         yield Finding("data folder", "problem", f"{folder} has mode {mode:04o}; chmod 700 it")
     else:
         yield Finding("data folder", "ok", f"{folder}, mode {mode:04o}")
-    free = shutil.disk_usage(folder).free / 1e9
+
+
+def _free_space(settings: WebSettings) -> Iterator[Finding]:
+    if not settings.data_dir.is_dir():
+        return
+    free = shutil.disk_usage(settings.data_dir).free / 1e9
     enough = free >= LEAST_FREE_GB
     yield Finding("free space", "ok" if enough else "problem", f"{free:.1f} GB")
 
@@ -129,7 +158,7 @@ def _worker_connection(settings: WebSettings) -> Iterator[Finding]:
     url = settings.worker_url
     if url is None:
         return
-    if url.scheme != "https" and not _is_loopback(url.host or ""):
+    if url.scheme != "https" and not is_loopback(url.host or ""):
         yield Finding(
             "worker connection",
             _in_the_clear(url.host or ""),
@@ -152,7 +181,7 @@ def _database_connection(settings: WebSettings) -> Iterator[Finding]:
         yield Finding(
             "database password", "problem", "the one in OVERREAD_DATABASE_URL is short or common"
         )
-    if url.host is None or _is_loopback(url.host):
+    if url.host is None or is_loopback(url.host):
         return
     if url.query.get("sslmode") not in {"require", "verify-ca", "verify-full"}:
         yield Finding(
@@ -177,8 +206,8 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
     try:
         store = Store.open(settings.database, migrate=False)
         with store.read() as session:  # SQLite's settings are asserted on every connection
+            session.connection()
             current = is_current(store.engine)
-            admin = first_admin(session) if current else None
         kind = store.engine.dialect.name
         store.close()
     except StorageError as refusal:
@@ -190,12 +219,83 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
     settings_read = ", ".join(f"{name}={value}" for name, value in PRAGMAS.items())
     detail = f"sqlite, newest schema, {settings_read}" if kind == "sqlite" else f"{kind}, newest"
     yield Finding("database", "ok", detail)
+
+
+def _first_account(settings: WebSettings) -> Iterator[Finding]:
+    """Look whether the password that was printed at the start would let anybody in from afar."""
+    if settings.database_url is None and not settings.data_dir.is_dir():
+        return
+    try:
+        store = Store.open(settings.database, migrate=False)
+        with store.read() as session:
+            if not is_current(store.engine):
+                return
+            admin = first_admin(session)
+        store.close()
+    except StorageError:
+        return  # `_database` says so
     if admin is None:
         yield Finding("first account", "problem", "there is none; run `overread init`")
-    elif admin.must_change_password:
-        yield Finding("first account", "note", f"{admin.name} still has its one-time password")
+    elif admin.must_change_password and settings.local_accounts == "on":
+        yield Finding(
+            "first account",
+            "problem" if _is_public(settings) else "note",
+            f"{admin.name} still has its one-time password; choose one: "
+            f"overread init --admin {admin.name} --password-stdin",
+        )
     else:
         yield Finding("first account", "ok", admin.name)
+
+
+def _sign_in(settings: WebSettings) -> Iterator[Finding]:
+    try:
+        providers = read_providers(settings.oidc_file)
+    except ProvidersRefusedError as refusal:
+        yield Finding("sign-in", "problem", str(refusal))
+        return
+    if settings.local_accounts == "on":
+        yield Finding("sign-in", "ok", "by name and password")
+    elif not providers:
+        yield Finding(
+            "sign-in",
+            "problem",
+            "nobody could: OVERREAD_LOCAL_ACCOUNTS is off and OVERREAD_OIDC_FILE names no provider",
+        )
+    for provider in providers:
+        if _is_public(settings) and not provider.issuer.startswith("https:"):
+            yield Finding(
+                "sign-in",
+                "problem",
+                f"{provider.name} is reached over http, which is for trying one on this machine; "
+                "give it an https issuer or take OVERREAD_PUBLIC_URL away",
+            )
+        else:
+            yield Finding("sign-in", "ok", _described(provider, settings))
+
+
+def _described(provider: ProviderSettings, settings: WebSettings) -> str:
+    base = str(settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    roles = ", ".join(sorted({role.value for role in provider.roles.values()}))
+    return (
+        f"{provider.name}, {provider.issuer}, {provider.algorithm}, roles: {roles}; "
+        f"register {base}/login/{provider.id}/callback and {base}/login there"
+    )
+
+
+def _providers(settings: WebSettings) -> Iterator[Finding]:
+    try:
+        providers = read_providers(settings.oidc_file)
+    except ProvidersRefusedError:
+        return  # `_sign_in` says so
+    for provider in providers:
+        try:
+            asyncio.run(Provider(provider, utc_now).discovered())
+        except ProviderUnreachableError:
+            yield Finding("provider", "note", f"{provider.name} does not answer from here")
+        except ProviderError as refusal:
+            yield Finding("provider", "problem", f"{provider.name}: {refusal.reason}")
+        else:
+            yield Finding("provider", "ok", f"{provider.name} answers as its settings say")
 
 
 def _blobs(settings: WebSettings) -> Iterator[Finding]:
@@ -246,14 +346,21 @@ def _worker(settings: WebSettings) -> Iterator[Finding]:
         yield Finding("worker", "problem", f"{health.state} {health.reason}".strip())
 
 
-LOOKS: Final[tuple[Look, ...]] = (
+SAFETY: Final[tuple[Look, ...]] = (
     _address,
     _data_dir,
     _keys,
     _private_files,
     _worker_connection,
     _database_connection,
+    _sign_in,
+    _first_account,
+)
+LOOKS: Final[tuple[Look, ...]] = (
+    *SAFETY,
+    _free_space,
     _database,
+    _providers,
     _blobs,
     _viewer,
     _weights,

@@ -24,7 +24,8 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--password-stdin",
         action="store_true",
-        help="read its password from standard input; without it a one-time one is printed",
+        help="read its password from standard input, also in place of a one-time one that was "
+        "not replaced yet; without it a one-time one is printed",
     )
     command.add_argument("--samples", action="store_true", help="bring sample studies in")
     command.set_defaults(run=_run)
@@ -90,7 +91,7 @@ def described(settings: WebSettings, account: AddedPerson) -> str:
     elif account.person.must_change_password:
         lines += [
             "                Its one-time password was printed when it was made. If it is lost:",
-            "                overread users add NAME --role admin",
+            f"                overread init --admin {account.person.name} --password-stdin",
         ]
     return "\n".join(lines)
 

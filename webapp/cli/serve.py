@@ -4,6 +4,7 @@ import argparse
 from importlib import import_module
 from typing import Any
 
+from webapp.cli.check import refuse_unsafe
 from webapp.cli.context import Context
 from webapp.cli.parsing import Parsers
 
@@ -27,9 +28,12 @@ def serve(context: Context) -> int:
     """Serve until told to stop.
 
     Raises:
-        CommandError: there is no installation, or the address cannot be listened on.
+        CommandError: there is no installation, it is not safe, or the address cannot be
+            listened on.
     """
     context.require_installation()
+    host = context.arguments.host or context.settings.host
+    refuse_unsafe(context.settings.model_copy(update={"host": host}))
     web: Any = import_module("webapp.cli.web")
     code: int = web.serve(context)
     return code

@@ -65,6 +65,8 @@ class Accounts:
     def first_account(self, name: str, password: str | None) -> AddedPerson:
         """Make the first administrator, or return the one there is: safe to repeat.
 
+        A chosen password takes the place of a one-time one that still waits to be replaced.
+
         Args:
             name: What the person types to sign in.
             password: A chosen one; without it a one-time password is made and returned.
@@ -80,10 +82,14 @@ class Accounts:
                 person, secret = new_person(self.passwords, name, Role.ADMIN, password, self.now())
             else:
                 person, secret = existing, None
+            chosen = None if existing is None else self._chosen_instead(existing, name, password)
         operator = Actor(person.id, person.name, Role.ADMIN, "cli")
         with use_case(self, operator, Action.ENSURE_FIRST_ACCOUNT, ("person", person.id)) as work:
             if (existing := first_admin(work.session)) is not None:  # perhaps since a moment ago
                 work.actor, work.about = _operator(existing), ("person", existing.id)
+                if chosen is not None and existing.must_change_password:
+                    existing.password_hash, existing.must_change_password = chosen, False
+                    end_sessions(work.session, existing.id, work.at)
                 return AddedPerson(person_view(existing), None)
             work.session.add(person)
         return AddedPerson(person_view(person), secret)
@@ -250,6 +256,13 @@ class Accounts:
             person = _existing(work.session.get(Person, work.actor.id))
             person.password_hash, person.must_change_password = hashed, False
             end_sessions(work.session, person.id, work.at, keep=work.actor.session_id)
+
+    def _chosen_instead(self, existing: Person, name: str, password: str | None) -> str | None:
+        """Hash a password that replaces the account's one-time one; None where none does."""
+        if password is None or existing.name != name or not existing.must_change_password:
+            return None
+        check_chosen(password, name)
+        return self.passwords.hash(password)
 
     def _start_session(self, person: Person, password: str, actor: Actor) -> SignedIn:
         outdated = self.passwords.is_outdated(person.password_hash or "")

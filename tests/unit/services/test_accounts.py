@@ -67,6 +67,25 @@ def test_first_account_made_again_changes_nothing(world: World, accounts: Accoun
     assert world.events() == [done("person.first_ensured")] * 2  # asked for twice
 
 
+def test_a_chosen_password_replaces_a_one_time_one_that_still_waits(
+    world: World, accounts: Accounts
+) -> None:
+    _, one_time = accounts.first_account("root", None)
+    assert one_time is not None
+    begun = accounts.sign_in("root", one_time)
+
+    accounts.first_account("other", PASSWORD)  # somebody else's name replaces nothing
+    assert accounts.sign_in("root", one_time).must_change_password
+    person, _ = accounts.first_account("root", PASSWORD)
+
+    assert not person.must_change_password
+    assert accounts.actor_of_session(begun.token) is None
+    assert not accounts.sign_in("root", PASSWORD).must_change_password
+    accounts.first_account("root", "another password")  # nor does anything a chosen one
+    assert accounts.sign_in("root", PASSWORD)
+    assert len(world.rows(Person)) == 1
+
+
 def test_first_account_refuses_a_bad_name_or_password(world: World, accounts: Accounts) -> None:
     with pytest.raises(InvalidRequestError, match="name"):
         accounts.first_account("a b", PASSWORD)
