@@ -57,6 +57,7 @@ def describe(clean: Dataset, frames: Frames) -> tuple[Facts, bytes]:
         study_key=str(clean.StudyInstanceUID),
         series_key=str(clean.SeriesInstanceUID),
         sop_instance_uid=str(clean.SOPInstanceUID),
+        sop_class=str(clean.SOPClassUID),
         modality=modality,
         body_part=body_part,
         view=str(clean.get("ViewPosition", "")),

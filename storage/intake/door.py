@@ -43,6 +43,7 @@ class FileResult:
         code: Why it is held or refused; empty when admitted.
         message: The same as a sentence a clinician may read.
         study_key: Pseudonymous study of an image that was not refused, as `Case.study_key`.
+        instance: SOP class and pseudonymous SOP instance of an image that was not refused.
         item: What to store; None when refused, and in copies made by `without_item`.
         name: Where it lies within its folder or archive; only ever told to who sent it.
     """
@@ -53,6 +54,7 @@ class FileResult:
     code: str = ""
     message: str = ""
     study_key: str = ""
+    instance: tuple[str, str] = ("", "")
     item: Deidentified | None = field(default=None, repr=False)
     name: str = field(default="", repr=False)
 
@@ -112,6 +114,7 @@ def _take(found: Found, pseudonyms: Pseudonyms, crew: Crew) -> FileResult:
         code=facts.held[0] if facts.held else "",
         message=HELD_SENTENCE if facts.held else "",
         study_key=facts.study_key,
+        instance=(facts.sop_class, facts.sop_instance_uid),
         item=item,
         name=found.name,
     )

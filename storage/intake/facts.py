@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, get_type_hints
 
 from storage.intake.refusals import RefusedFileError
+from storage.intake.scan import IMAGE_CLASSES
 
 DTYPES: Final = {"uint8": 1, "uint16": 2, "int16": 2}
 HELD: Final = frozenset(["pixels_unattested", "burned_in_declared"])
@@ -24,6 +25,7 @@ class Facts:
         study_key: Pseudonymous StudyInstanceUID.
         series_key: Pseudonymous SeriesInstanceUID.
         sop_instance_uid: Pseudonymous SOPInstanceUID.
+        sop_class: SOPClassUID, one of `storage.intake.scan.IMAGE_CLASSES`.
         modality: Modality.
         body_part: BodyPartExamined, or empty.
         view: ViewPosition, or empty.
@@ -53,6 +55,7 @@ class Facts:
     study_key: str
     series_key: str
     sop_instance_uid: str
+    sop_class: str
     modality: str
     body_part: str
     view: str
@@ -106,6 +109,8 @@ class Facts:
         facts = cls(**values)
         sizes = (facts.rows, facts.columns, facts.frames)
         if min(sizes) < 1 or facts.dtype not in DTYPES or facts.samples not in (1, 3):
+            raise RefusedFileError("decode_failed")
+        if facts.sop_class not in IMAGE_CLASSES:
             raise RefusedFileError("decode_failed")
         if not set(facts.held) <= HELD or facts.units not in ("HU", "US"):
             raise RefusedFileError("decode_failed")

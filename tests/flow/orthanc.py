@@ -46,6 +46,14 @@ class Orthanc:
             for data in files:
                 client.post("/instances", content=data).raise_for_status()
 
+    def send(self, base: str, headers: dict[str, str]) -> httpx.Response:
+        """Let the archive send everything it holds to a DICOMweb service (STOW-RS)."""
+        with self.client() as client:
+            server = {"Url": base, "HttpHeaders": headers}
+            client.put("/dicom-web/servers/there", json=server).raise_for_status()
+            order = {"Resources": client.get("/studies").json(), "Synchronous": True}
+            return client.post("/dicom-web/servers/there/stow", json=order)
+
     def empty(self) -> None:
         """Throw everything out."""
         with self.client() as client:

@@ -57,6 +57,13 @@ API_ROUTES: Final = (
     Route("GET", f"{API}/openapi.json", TRAINEES_UP, "the description of this API"),
     Route("GET", f"{API}/models", TRAINEES_UP, "choosing whom to ask"),
     Route("POST", f"{API}/studies", READERS_UP, "bringing data in", upload=True),
+    Route(
+        "POST",
+        f"{API}/dicomweb/{{collection}}/studies",
+        READERS_UP,
+        "bringing data in, from a program that speaks DICOMweb",
+        upload=True,
+    ),
     Route("POST", f"{API}/studies/{{case_id}}/attest", READERS_UP, "needs a trained eye"),
     Route("GET", f"{API}/cases", TRAINEES_UP, "the worklist of own collections"),
     Route("POST", f"{API}/cases/next", TRAINEES_UP, "taking the next case to read"),

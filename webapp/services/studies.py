@@ -43,7 +43,7 @@ from webapp.services.errors import (
 from webapp.services.pictures import checked_window, png
 from webapp.services.policy import Action
 from webapp.services.rates import Paced, Rates
-from webapp.services.views import CaseView, FileOutcomeView
+from webapp.services.views import CaseView, FileOutcomeView, InstanceOutcomeView
 from webapp.services.work import REFUSALS, Work, authorised, record, use_case
 from webapp.services.worklist import opened
 
@@ -95,9 +95,37 @@ class Studies:
             InvalidRequestError: the collection's name cannot be used.
             StorageFullError: no room; no case was made.
         """
+        results, cases = self._taken(actor, paths, collection)
+        called = partial(_called, names or [path.name for path in paths], inner=tell_inner_names)
+        return iter(_outcomes(results, cases, called))
+
+    def receive_instances(
+        self, actor: Actor | None, paths: Sequence[Path], collection: str
+    ) -> tuple[InstanceOutcomeView, ...]:
+        """Take DICOM files in as `receive` does; say of each what it is called here.
+
+        Raises:
+            NotFoundError: there is such a collection, and it is not the actor's.
+            InvalidRequestError: the collection's name cannot be used.
+            StorageFullError: no room; no case was made.
+        """
+        results, cases = self._taken(actor, paths, collection)
+        outcomes = _outcomes(results, cases, lambda _: "")
+        return tuple(
+            InstanceOutcomeView(
+                outcome.outcome,
+                outcome.code,
+                *(("", "") if outcome.outcome == CaseState.REFUSED else result.instance),
+            )
+            for result, outcome in zip(results, outcomes, strict=True)
+        )
+
+    def _taken(
+        self, actor: Actor | None, paths: Sequence[Path], collection: str
+    ) -> tuple[list[FileResult], dict[str, Case]]:
+        """Take files in; return what became of each, and the case of each study."""
         kept: Kept = {}
         results: list[FileResult] = []
-        called = partial(_called, names or [path.name for path in paths], inner=tell_inner_names)
         try:
             uploader = authorised(actor, Action.UPLOAD)
             self.rates.check(uploader, Paced.UPLOADS)
@@ -113,7 +141,7 @@ class Studies:
         if not kept:
             code = results[0].code if results else "empty"
             record(self, actor, Action.UPLOAD, ("", ""), code)
-            return iter(_outcomes(results, {}, called))
+            return results, {}
         try:
             cases = self._admitted(actor, collection, kept)
         except REFUSALS:
@@ -121,7 +149,7 @@ class Studies:
             raise
         by_study = {case.study_key: case for case in cases}
         logger.info("study.received", extra={"files": len(results), "count": len(cases)})
-        return iter(_outcomes(results, by_study, called))
+        return results, by_study
 
     def attest(
         self,

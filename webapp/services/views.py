@@ -120,6 +120,16 @@ class FileOutcomeView:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceOutcomeView:
+    """What became of one DICOM object, and what it is called here; empty when it was refused."""
+
+    outcome: str
+    code: str
+    sop_class: str
+    sop_instance: str
+
+
+@dataclass(frozen=True, slots=True)
 class GeometryView:
     """How the frames of one image are laid out and shown."""
 
