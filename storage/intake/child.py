@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from storage.errors import StorageError
@@ -33,12 +34,23 @@ _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
+Serve = Callable[[socket.socket, dict[str, Any], bytes, Limits], None]
+
 
 def main() -> None:
-    """Be the nursery: fork and end children as told, until the parent closes the socket."""
-    limits = Limits(**json.loads(sys.argv[2]))
+    """Be the nursery of children that decode."""
     warnings.simplefilter("ignore")  # they would quote the file
     profile()
+    keep_nursery(_serve)
+
+
+def keep_nursery(serve: Serve) -> None:
+    """Fork and end children as told, until the parent closes the socket.
+
+    Args:
+        serve: What a child does with one message and its bytes; it sends the answer itself.
+    """
+    limits = Limits(**json.loads(sys.argv[2]))
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while True:
             order, descriptors, *_ = socket.recv_fds(control, ORDER.size, 1)
@@ -52,20 +64,20 @@ def main() -> None:
                 pid = os.fork()
                 if not pid:
                     control.close()
-                    _be_child(descriptors[0], limits)
+                    _be_child(descriptors[0], limits, serve)
                 os.close(descriptors[0])
             control.sendall(ORDER.pack(pid))
 
 
-def _be_child(descriptor: int, limits: Limits) -> NoReturn:
-    """Serve files until the parent closes the socket, then end."""
+def _be_child(descriptor: int, limits: Limits, serve: Serve) -> NoReturn:
+    """Serve messages until the parent closes the socket, then end."""
     try:
         with socket.socket(fileno=descriptor) as channel:
             send(channel, {"enforced": confine(limits)})
             while True:
                 message, (data,) = receive(channel, most_bytes=limits.file_bytes)
                 _allow_processor_time(int(message["cpu_seconds"]))
-                _serve(channel, data, limits)
+                serve(channel, message, data, limits)
                 del data
     finally:
         os._exit(0)  # the nursery's own loop must not go on in here
@@ -108,7 +120,7 @@ def _allow_processor_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def _serve(channel: socket.socket, data: bytes, limits: Limits) -> None:
+def _serve(channel: socket.socket, _message: dict[str, Any], data: bytes, limits: Limits) -> None:
     """Answer one file with what became of it."""
 
     def ask(wanted: Wanted) -> Given:

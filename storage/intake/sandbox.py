@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from storage.errors import StorageError
 from storage.intake.limits import Limits
@@ -31,10 +31,15 @@ from storage.intake.wire import ORDER, receive, send
 
 _ROOT: Final = Path(__file__).parents[2]
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from storage.intake.child import main; main()"
+    "import sys; from importlib import import_module; sys.path.insert(0, sys.argv.pop(1)); "
+    "import_module(sys.argv.pop(1)).main()"
 )
+DECODING: Final = "storage.intake.child"
+READING: Final = "storage.intake.text_child"
 _OVERHEAD: Final = 1024 * 1024  # a rebuilt header beside the pixels
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class SandboxError(StorageError):
@@ -62,10 +67,13 @@ class Reply:
 class Sandbox:
     """Starts children and keeps at most `workers` of them busy in this process."""
 
-    def __init__(self, limits: Limits | None = None, *, workers: int = 2) -> None:
-        """Set limits; no process is started before the first upload or `warm`."""
+    def __init__(
+        self, limits: Limits | None = None, *, workers: int = 2, children: str = DECODING
+    ) -> None:
+        """Set limits and what children do; no process is started before the first is needed."""
         self.limits = limits or Limits()
         self.workers = workers
+        self._children = children
         self._turns = threading.BoundedSemaphore(workers)
         self._lock = threading.Lock()
         self._nursery: _Nursery | None = None
@@ -80,7 +88,7 @@ class Sandbox:
         """Start the nursery; returns at once, half a second before it is ready."""
         with self._lock:
             if self._nursery is None:
-                self._nursery = _Nursery(self.limits)
+                self._nursery = _Nursery(self.limits, self._children)
 
     def enforced(self) -> dict[str, bool]:
         """Return which limits hold on this machine, as a fresh child reports them."""
@@ -146,10 +154,30 @@ class Crew:
             RefusedFileError: the child's refusal, or `decode_failed` when it died or was late.
             SandboxError: no child could be started.
         """
+        return self._with_child(lambda child: child.rebuild(data, answer))
+
+    def look(self, job: dict[str, Any], data: bytes) -> dict[str, Any]:
+        """Have a piece of an image searched for text, by the children of `READING`.
+
+        Args:
+            job: How the bytes lie and are to be shown, as `storage.intake.text_child` reads it.
+            data: Pixels, little-endian rows.
+
+        Returns:
+            The child's message, still to be checked.
+
+        Raises:
+            RefusedFileError: `decode_failed`: the child died, was late or could not do it.
+            SandboxError: no child could be started.
+        """
+        return self._with_child(lambda child: child.look(job, data))
+
+    def _with_child(self, do: Callable[["_Child"], T]) -> T:
+        """Let an idle child or a new one do something; one that fails is ended."""
         with self._sandbox.turn():
             child = self._take()
             try:
-                reply = child.rebuild(data, answer)
+                reply = do(child)
             except RefusedFileError as refusal:
                 self._give_back(child, usable=refusal.code != "decode_failed")
                 raise
@@ -194,12 +222,12 @@ class Crew:
 class _Nursery:
     """A process that has the libraries loaded, has seen no file, and forks children."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, children: str) -> None:
         self._limits = limits
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         with theirs:
-            given = [str(_ROOT), str(theirs.fileno()), json.dumps(asdict(limits))]
+            given = [str(_ROOT), children, str(theirs.fileno()), json.dumps(asdict(limits))]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 [sys.executable, "-I", "-c", _BOOT, *given],
                 stdin=subprocess.DEVNULL,
@@ -256,11 +284,8 @@ class _Child:
 
     def rebuild(self, data: bytes, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
         """Send a file, answer one question at most, return the result."""
-        self.jobs += 1
-        deadline = time.monotonic() + self._limits.child_wall_seconds
         most = 2 * self._limits.decoded_bytes + self._limits.header_bytes + _OVERHEAD
-        job = {"cpu_seconds": self._limits.child_cpu_seconds}
-        send(self._channel, job, data, deadline=deadline)
+        deadline = self._begin({}, data)
         message, parts = receive(self._channel, most_bytes=most, deadline=deadline)
         if "ask" in message:
             send(self._channel, answer(message["ask"]), deadline=deadline)
@@ -271,6 +296,22 @@ class _Child:
         if len(parts) != 2 or "facts" not in message:
             raise RefusedFileError("decode_failed")
         return Reply(message["facts"], parts[0], parts[1])
+
+    def look(self, job: dict[str, Any], data: bytes) -> dict[str, Any]:
+        """Send pixels, return what was found in them."""
+        deadline = self._begin(job, data)
+        message, _ = receive(self._channel, most_bytes=0, deadline=deadline)
+        if "found" not in message:
+            raise RefusedFileError("decode_failed")
+        return message
+
+    def _begin(self, job: dict[str, Any], data: bytes) -> float:
+        """Send one job and return until when its answer is waited for."""
+        self.jobs += 1
+        deadline = time.monotonic() + self._limits.child_wall_seconds
+        job = job | {"cpu_seconds": self._limits.child_cpu_seconds}
+        send(self._channel, job, data, deadline=deadline)
+        return deadline
 
     def end(self) -> None:
         """End the process whatever it is doing."""

@@ -1,0 +1,140 @@
+"""The child that looks for text in pixels: gets a piece of an image, answers with boxes.
+
+It is limited like the decoding child (`storage.intake.child`) and runs behind everything else
+(nice 15). What a line says never leaves it: names are the very thing that may stand there. Only
+words of the list of markers are told.
+
+The detector and the recogniser are PP-OCR models inside the wheel of rapidocr; its parts are put
+together here because its own front door takes a failed run for an image without text, and would
+fetch a model that it misses.
+"""
+
+import logging
+import os
+import socket
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import rapidocr
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from rapidocr.ch_ppocr_det import TextDetector
+from rapidocr.ch_ppocr_rec import TextRecInput, TextRecognizer
+from rapidocr.utils.typings import EngineType
+
+from storage.intake.child import keep_nursery
+from storage.intake.limits import Limits
+from storage.intake.markers import marker
+from storage.intake.renderings import rendered
+from storage.intake.wire import send
+
+_MOST_READ: Final = 24  # lines of a piece; one with more is text, whatever they say
+_LONGEST_MARKER: Final = 16  # width of a line of markers in its heights
+_MODELS: Final = Path(rapidocr.__file__).parent / "models"
+_ENGINE: Final = {
+    "engine_type": EngineType.ONNXRUNTIME,
+    "engine_cfg": {
+        "intra_op_num_threads": 1,  # no threads: the process that loads the models is forked
+        "inter_op_num_threads": 1,
+        "enable_cpu_mem_arena": False,
+        "cpu_ep_cfg": {"arena_extend_strategy": "kSameAsRequested"},
+        "use_cuda": False,
+        "use_dml": False,
+        "use_cann": False,
+        "use_coreml": False,
+    },
+}
+_DETECTING: Final = {
+    "model_path": str(_MODELS / "PP-OCRv6_det_small.onnx"),
+    "limit_side_len": 32,  # pieces are enlarged here, not there
+    "limit_type": "min",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "thresh": 0.3,
+    "box_thresh": 0.5,
+    "max_candidates": 1000,
+    "unclip_ratio": 1.6,
+    "use_dilation": True,
+    "score_mode": "fast",
+}
+_RECOGNISING: Final = {
+    "model_path": str(_MODELS / "PP-OCRv6_rec_small.onnx"),
+    "lang_type": "ch",  # the one model that reads Latin and Chinese letters
+    "rec_batch_num": 6,
+    "rec_img_shape": [3, 48, 320],
+    "font_path": None,
+}
+
+Found = tuple[int, int, int, int, str]  # column0, row0, column1, row1, and the marker it says
+
+
+class Finder:
+    """A loaded detector and recogniser."""
+
+    def __init__(self) -> None:
+        logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+        self._detect = TextDetector(OmegaConf.create(_ENGINE | _DETECTING))
+        self._recognise = TextRecognizer(OmegaConf.create(_ENGINE | _RECOGNISING))
+
+    def find(self, picture: NDArray[Any], scale: int) -> list[Found]:
+        """Return the lines of text in one rendering.
+
+        Args:
+            picture: (rows, columns, 3).
+            scale: Enlarge it this much; boxes are still in its own pixels.
+        """
+        size = picture.shape[1] * scale, picture.shape[0] * scale
+        enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        quads = self._detect(enlarged).boxes
+        boxes = [] if quads is None else [_around(quad, enlarged) for quad in quads]
+        said = self._said(enlarged, boxes)
+        return [
+            (c0 // scale, r0 // scale, c1 // scale, r1 // scale, words)
+            for (c0, r0, c1, r1), words in zip(boxes, said, strict=True)
+        ]
+
+    def _said(self, picture: NDArray[Any], boxes: list[tuple[int, int, int, int]]) -> list[str]:
+        """Return for each box the markers it says; an empty string for any other text."""
+        said = [""] * len(boxes)
+        short = [
+            number
+            for number, (c0, r0, c1, r1) in enumerate(boxes)
+            if c1 - c0 <= _LONGEST_MARKER * (r1 - r0)
+        ]
+        if not short or len(boxes) > _MOST_READ:
+            return said
+        cut = [picture[boxes[n][1] : boxes[n][3] + 1, boxes[n][0] : boxes[n][2] + 1] for n in short]
+        read = self._recognise(TextRecInput(img=cut))
+        for number, text, score in zip(short, read.txts, read.scores, strict=True):
+            said[number] = marker(text, score)
+        return said
+
+
+def _around(quad: NDArray[np.int32], picture: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the upright rectangle around a quadrilateral, within the picture."""
+    (c0, r0), (c1, r1) = quad.min(axis=0), quad.max(axis=0)
+    rows, columns = picture.shape[:2]
+    return max(0, int(c0)), max(0, int(r0)), min(columns - 1, int(c1)), min(rows - 1, int(r1))
+
+
+def main() -> None:
+    """Be the nursery of children that look for text."""
+    warnings.simplefilter("ignore")
+    os.nice(15)
+    cv2.setNumThreads(0)
+    finder = Finder()
+
+    def serve(
+        channel: socket.socket, message: dict[str, Any], data: bytes, _limits: Limits
+    ) -> None:
+        try:
+            shown = rendered(message, data)
+            found = [each for picture, scale in shown for each in finder.find(picture, scale)]
+            answer: dict[str, Any] = {"found": found}
+        except Exception:  # noqa: BLE001 - whatever goes wrong, this piece was not looked at
+            answer = {"failed": True}
+        send(channel, answer)
+
+    keep_nursery(serve)
