@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import numpy as np
 import rapidocr
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
