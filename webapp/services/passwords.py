@@ -4,6 +4,7 @@ A check takes 64 MiB for a tenth of a second, so only a few run at once: a flood
 waits instead of filling the memory.
 """
 
+import re
 import secrets
 import threading
 import unicodedata
@@ -14,6 +15,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from webapp.services.common_passwords import is_common
 from webapp.services.errors import InvalidRequestError, TooManyAttemptsError
 
 MIN_PASSWORD: Final = 12  # characters
@@ -55,7 +57,7 @@ class Passwords:
 
 
 def check_chosen(password: str, name: str) -> None:
-    """Refuse a password that is too short, too long, or the account's own name.
+    """Refuse a password that is too short, too long, or one that everybody would guess.
 
     Raises:
         InvalidRequestError: it is.
@@ -66,8 +68,11 @@ def check_chosen(password: str, name: str) -> None:
         raise InvalidRequestError(f"A password has at most {MAX_PASSWORD:,} characters.")
     if "\x00" in password or any("\ud800" <= character <= "\udfff" for character in password):
         raise InvalidRequestError("The password holds a character that cannot be used.")
-    if password.strip().lower() == name or len(set(password)) < 4:
-        raise InvalidRequestError("This password is too easy to guess.")
+    if is_common(password, name, *re.split(r"\W+", name)):
+        raise InvalidRequestError(
+            "This password is one of those that are guessed first. Choose another one; a sentence "
+            "is easy to remember."
+        )
 
 
 def one_time_password() -> str:
