@@ -101,4 +101,4 @@ constraints: .venv/uv.stamp ## resolve constraints.txt again
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
 
 clean: ## remove what the targets made, not your data
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage webapp/viewer/node_modules
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage webapp/viewer/node_modules tests/browser/identity/node_modules
