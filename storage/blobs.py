@@ -4,8 +4,8 @@ The same bytes are stored once, yet the address says nothing to someone without 
 file is complete and on the disk before its address is handed out, so a row that names an
 address always finds it.
 
-Layout of a file: header, then chunks, each with its 16-byte tag. The data key is new for every
-file, so a chunk's number can be its nonce.
+Layout of a file: header (`storage/envelope.py`), then chunks, each with its 16-byte tag. The
+data key is new for every file, so a chunk's number can be its nonce.
 """
 
 import errno
@@ -25,18 +25,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from storage.durable import FileSystem
+from storage.envelope import HEADER_BYTES, Header
 from storage.errors import BlobDamagedError, BlobMissingError, StorageFullError
-from storage.keys import Keys
+from storage.keys import Kek, Keys, alone
 
 CHUNK_BYTES: Final = 1 << 20
 TAG_BYTES: Final = 16
 MANY: Final = 16  # objects from which on the whole file system is synced instead of each file
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-_PREFIX: Final = struct.Struct(">4s8sIQ")  # magic and version, KEK id, chunk size, total length
-_WRAPPED: Final = struct.Struct(">12s48s")  # nonce, data key encrypted under the KEK
-_MAGIC: Final = b"ORB\x01"
-_HEADER_BYTES: Final = _PREFIX.size + _WRAPPED.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +72,15 @@ class BlobStore:
         """
         with full_disk_is_refused():
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        disk = FileSystem.of(self.root)
-        batch = Batch(self, disk)
-        try:
-            yield batch
-            batch.settle()
-        finally:
-            batch.discard()
-            disk.close()
+        with alone(self.root, shared=True):  # against the end of a rotation of keys
+            disk = FileSystem.of(self.root)
+            batch = Batch(self, disk, self.keys.keks.active())
+            try:
+                yield batch
+                batch.settle()
+            finally:
+                batch.discard()
+                disk.close()
 
     def get(self, address: str) -> bytes:
         """Return a whole object.
@@ -110,11 +107,11 @@ class BlobStore:
 
     def exists(self, address: str) -> bool:
         """Tell whether there is a file for this address; its content is not checked."""
-        return _is_address(address) and self._path(address).is_file()
+        return _is_address(address) and self.path(address).is_file()
 
     def remove(self, address: str) -> None:
         """Delete an object that no row names any more; one that is gone is no error."""
-        self._path(address).unlink(missing_ok=True)
+        self.path(address).unlink(missing_ok=True)
 
     def addresses(self) -> Iterator[str]:
         """Yield the address of every object, in order."""
@@ -122,7 +119,12 @@ class BlobStore:
             if not path.name.startswith("."):
                 yield path.name
 
-    def _path(self, address: str) -> Path:
+    def path(self, address: str) -> Path:
+        """Return the file of an object, which need not be there.
+
+        Raises:
+            BlobMissingError: this is no address.
+        """
         if not _is_address(address):
             raise BlobMissingError
         return self.root / address[:2] / address[2:4] / address
@@ -134,7 +136,7 @@ class BlobStore:
             total += len(chunk)
         return hashed.hexdigest(), total
 
-    def _is_whole(self, address: str) -> bool:
+    def is_whole(self, address: str) -> bool:
         """Tell whether every chunk passes its check: bound to the address, so it is that data."""
         try:
             with self._open(address) as reader:
@@ -144,25 +146,34 @@ class BlobStore:
             return False
         return True
 
-    def _sealed(self, address: str, total: int, file: BinaryIO) -> Iterator[bytes]:
-        prefix = _PREFIX.pack(_MAGIC, self.keys.kek_id, CHUNK_BYTES, total)
-        data_key, nonce = AESGCM.generate_key(bit_length=256), secrets.token_bytes(12)
-        kek, bound = AESGCM(self.keys.blob_kek), prefix + bytes.fromhex(address)
-        yield prefix + _WRAPPED.pack(nonce, kek.encrypt(nonce, data_key, bound))
-        cipher = AESGCM(data_key)
+    def copy_to(self, address: str, out: BinaryIO) -> None:
+        """Write an object's content, decrypted, chunk by chunk.
+
+        Raises:
+            BlobMissingError: there is no such object.
+            BlobDamagedError: a chunk fails its check; those before it were written.
+        """
+        with self._open(address) as reader:
+            starts = range(0, reader.total, reader.chunk_bytes)
+            out.writelines(reader.read(start, reader.chunk_bytes) for start in starts)
+
+    def _sealed(self, kek: Kek, address: str, total: int, file: BinaryIO) -> Iterator[bytes]:
+        header = Header.fresh(kek, CHUNK_BYTES, total)
+        yield header.sealed(kek, address)
+        cipher = AESGCM(header.data_key)
         for number, chunk in enumerate(_chunks_of(file)):
             yield cipher.encrypt(_nonce(number), chunk, _bound(address, number, total))
 
     @contextmanager
     def _open(self, address: str) -> Iterator["_Reader"]:
         try:
-            file = self._path(address).open("rb")
+            file = self.path(address).open("rb")
         except FileNotFoundError:
             raise BlobMissingError from None
         with file:
             try:
                 yield _Reader.of(file, address, self.keys)
-            except (InvalidTag, struct.error):
+            except InvalidTag:
                 raise BlobDamagedError from None
 
 
@@ -172,9 +183,9 @@ class Batch:
     Several threads may put at once; the batch ends when all of them have.
     """
 
-    def __init__(self, store: BlobStore, disk: FileSystem) -> None:
+    def __init__(self, store: BlobStore, disk: FileSystem, kek: Kek) -> None:
         """Begin with nothing."""
-        self._store, self._disk = store, disk
+        self._store, self._disk, self._kek = store, disk, kek
         self._written: dict[str, Path] = {}  # temporary files by address
         self._folders: set[Path] = set()
         self._lock = threading.Lock()
@@ -195,18 +206,18 @@ class Batch:
         """
         store = self._store
         address, total = store._address(file)
-        path = store._path(address)
+        path = store.path(address)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with self._lock:
             self._folders |= {path.parent, path.parent.parent, store.root}
-            if address in self._written or store._is_whole(address):
+            if address in self._written or store.is_whole(address):
                 return address
             self._written[address] = temporary
         with full_disk_is_refused():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as sealed:
-                sealed.writelines(store._sealed(address, total, file))
+                sealed.writelines(store._sealed(self._kek, address, total, file))
         return address
 
     def settle(self) -> None:
@@ -219,7 +230,7 @@ class Batch:
         with full_disk_is_refused():
             self._disk.sync(self._written.values(), at_once=many)
             for address, temporary in self._written.items():
-                temporary.replace(self._store._path(address))
+                temporary.replace(self._store.path(address))
             self._written.clear()
             self._disk.sync(self._folders, at_once=many)
 
@@ -240,16 +251,11 @@ class _Reader:
 
     @classmethod
     def of(cls, file: BinaryIO, address: str, keys: Keys) -> "_Reader":
-        prefix = file.read(_PREFIX.size)
-        magic, kek_id, chunk_bytes, total = _PREFIX.unpack(prefix)
-        if magic != _MAGIC or kek_id != keys.kek_id or chunk_bytes == 0:
+        header = _header(file, address, keys)
+        size = HEADER_BYTES + header.total + -(-header.total // header.chunk_bytes) * TAG_BYTES
+        if os.fstat(file.fileno()).st_size != size:
             raise BlobDamagedError
-        nonce, wrapped = _WRAPPED.unpack(file.read(_WRAPPED.size))
-        data_key = AESGCM(keys.blob_kek).decrypt(nonce, wrapped, prefix + bytes.fromhex(address))
-        chunks = _chunks(total, chunk_bytes)
-        if os.fstat(file.fileno()).st_size != _HEADER_BYTES + total + chunks * TAG_BYTES:
-            raise BlobDamagedError
-        return cls(file, address, AESGCM(data_key), chunk_bytes, total)
+        return cls(file, address, AESGCM(header.data_key), header.chunk_bytes, header.total)
 
     def read(self, offset: int, length: int) -> bytes:
         end = min(offset + length, self.total)
@@ -260,9 +266,21 @@ class _Reader:
         return plain[offset - first * self.chunk_bytes : end - first * self.chunk_bytes]
 
     def _chunk(self, number: int) -> bytes:
-        self.file.seek(_HEADER_BYTES + number * (self.chunk_bytes + TAG_BYTES))
+        self.file.seek(HEADER_BYTES + number * (self.chunk_bytes + TAG_BYTES))
         sealed = self.file.read(self.chunk_bytes + TAG_BYTES)
         return self.cipher.decrypt(_nonce(number), sealed, _bound(self.address, number, self.total))
+
+
+def _header(file: BinaryIO, address: str, keys: Keys) -> Header:
+    """Read the header; while keys rotate, it may be caught half written, and is read again."""
+    raw = os.pread(file.fileno(), HEADER_BYTES, 0)
+    while True:
+        try:
+            return Header.opened(raw, address, keys.keks)
+        except BlobDamagedError:
+            before, raw = raw, os.pread(file.fileno(), HEADER_BYTES, 0)
+            if raw == before:
+                raise
 
 
 def _is_address(text: str) -> bool:
@@ -273,10 +291,6 @@ def _chunks_of(file: BinaryIO) -> Iterator[bytes]:
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
-
-
-def _chunks(total: int, chunk_bytes: int) -> int:
-    return -(-total // chunk_bytes)
 
 
 def _nonce(number: int) -> bytes:

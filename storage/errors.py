@@ -104,6 +104,29 @@ class KeyFileError(StorageError):
         super().__init__(reason)
 
 
+class KeysBusyError(StorageError):
+    """The keys are being replaced, or a backup runs that needs them to stay."""
+
+    code = "keys_busy"
+
+    def __init__(self) -> None:
+        """Ask to wait."""
+        super().__init__(
+            "A rotation of keys or a backup is running. Nothing was changed; try again when it "
+            "has ended."
+        )
+
+
+class BackupError(StorageError):
+    """A backup cannot be made, or is not what was backed up."""
+
+    code = "backup_refused"
+
+    def __init__(self, reason: str) -> None:
+        """Take a whole sentence for the operator; it never holds a key or a stored text."""
+        super().__init__(reason)
+
+
 class BlobDamagedError(StorageError):
     """A stored object fails its own check: flipped, cut, swapped, or the wrong key."""
 

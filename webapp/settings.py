@@ -13,6 +13,8 @@ from typing import Literal, Self
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from storage.seals import CommandSeal, EnvironmentSeal, Seal
+
 PREFIX = "OVERREAD_"
 
 
@@ -34,6 +36,12 @@ class WebSettings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL; without it, SQLite inside the data folder."
+    )
+    key: SecretStr | None = Field(
+        default=None, description="32 random bytes in base64 that seal the key file."
+    )
+    key_command: str | None = Field(
+        default=None, description="Command that seals the key file; see docs/operations.md."
     )
     worker_url: HttpUrl | None = Field(
         default=None, description="An OpenAI-compatible server instead of the embedded worker."
@@ -127,6 +135,20 @@ class WebSettings(BaseSettings):
         return self.data_dir / "keys.json"
 
     @property
+    def key_seal(self) -> Seal | None:
+        """What the key file is sealed with, if with anything.
+
+        Raises:
+            SettingsRefusedError: two ways at once.
+            KeyFileError: the key or the command is unusable.
+        """
+        if self.key is not None and self.key_command is not None:
+            raise SettingsRefusedError("Set OVERREAD_KEY or OVERREAD_KEY_COMMAND, not both.")
+        if self.key is not None:
+            return EnvironmentSeal.of(self.key.get_secret_value())
+        return None if self.key_command is None else CommandSeal.of(self.key_command)
+
+    @property
     def blob_dir(self) -> Path:
         """Where images and DICOM files are kept, encrypted."""
         return self.data_dir / "blobs"
@@ -139,7 +161,7 @@ class WebSettings(BaseSettings):
     @property
     def fingerprint(self) -> str:
         """Hash of every setting but the secrets, so that a changed configuration shows."""
-        plain = self.model_dump_json(exclude={"database_url", "worker_key", "shared"})
+        plain = self.model_dump_json(exclude={"database_url", "key", "worker_key", "shared"})
         return hashlib.sha256(plain.encode()).hexdigest()
 
     @property

@@ -230,6 +230,11 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         lambda s, actor: list(s.auditing.export(actor, "csv")),
     ),
     ("auditing", "verify"): ([Action.VERIFY_AUDIT], lambda s, actor: s.auditing.verify(actor)),
+    ("keeping", "keys"): ([Action.SHOW_KEYS], lambda s, actor: s.keeping.keys(actor)),
+    ("keeping", "rotate"): (
+        [Action.ROTATE_KEYS],
+        lambda s, actor: s.keeping.rotate(actor, lambda _at, _of: None),
+    ),
     ("exporting", "write_to"): (
         [Action.EXPORT],
         lambda s, actor: s.exporting.write_to(actor, "trl-kto", s.folder / "export"),

@@ -37,6 +37,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "inference_error": 502,
     "invalid_request": 422,
     "key_file": 500,
+    "keys_busy": 409,
+    "backup_refused": 409,
     "last_admin": 409,
     "model_busy": 429,
     "model_refused": 503,

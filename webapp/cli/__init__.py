@@ -21,6 +21,7 @@ from webapp.cli import (
     export,
     ingest,
     init,
+    keys,
     pull,
     serve,
     studies,
@@ -46,6 +47,7 @@ COMMANDS = (
     export,
     deid,
     audit,
+    keys,
     check,
     demo,
 )

@@ -22,7 +22,7 @@ from storage.accounts import first_admin
 from storage.clock import utc_now
 from storage.engine import PRAGMAS, Store
 from storage.errors import StorageError
-from storage.keys import Keys
+from storage.keys import Keys, seal_of
 from storage.migrations import is_current
 from webapp.auth.doorway import is_loopback
 from webapp.auth.oidc.errors import ProviderError, ProviderUnreachableError
@@ -136,11 +136,14 @@ def _free_space(settings: WebSettings) -> Iterator[Finding]:
 
 def _keys(settings: WebSettings) -> Iterator[Finding]:
     try:
-        Keys.load(settings.key_file)
+        Keys.load(settings.key_file, settings.key_seal)
     except StorageError as refusal:
         yield Finding("keys", "problem", str(refusal))
     else:
-        yield Finding("keys", "ok", f"{settings.key_file.name}, mode 0600; is it in your backup?")
+        seal = seal_of(settings.key_file)
+        yield Finding(
+            "keys", "ok", f"{settings.key_file.name}, mode 0600, seal: {seal}; do you keep a copy?"
+        )
 
 
 def _private_files(settings: WebSettings) -> Iterator[Finding]:

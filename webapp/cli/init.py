@@ -67,7 +67,7 @@ def set_up(settings: WebSettings, admin: str, password: str | None) -> AddedPers
                         f"The keys of this installation are missing. Restore {settings.key_file} "
                         "from your backup; without it nothing stored here can be read."
                     )
-            Keys.create(settings.key_file)
+            Keys.create(settings.key_file, settings.key_seal)
     finally:
         store.close()
     services = build_services(settings)

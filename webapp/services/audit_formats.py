@@ -40,6 +40,7 @@ SUBTYPES: Final[Mapping[str, str]] = {
     "110121": "Application Stop",
     "110122": "Login",
     "110123": "Logout",
+    "110129": "Security Configuration",
     "110132": "Use of Restricted Function",
     "110135": "Object Security Attributes Changed",
     "110137": "User security Attributes Changed",
@@ -101,6 +102,10 @@ KINDS: Final[Mapping[Action, Kind]] = {
     Action.OPEN_AUDIT: Kind("110101", "R"),
     Action.EXPORT_AUDIT: Kind("110101", "R"),
     Action.VERIFY_AUDIT: Kind("110101", "R"),
+    Action.ROTATE_KEYS: Kind("110113", "U", "110129"),
+    Action.SHOW_KEYS: Kind("110113", "R", "110129"),
+    Action.BACK_UP: Kind("110106", "R"),
+    Action.RESTORE: Kind("110107", "C"),
 }
 
 

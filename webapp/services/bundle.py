@@ -22,6 +22,7 @@ from webapp.services.exporting import Exporting
 from webapp.services.federation import Federation
 from webapp.services.health import Health
 from webapp.services.images import Images
+from webapp.services.keeping import Keeping, place_of
 from webapp.services.passwords import Passwords
 from webapp.services.pending import PendingSignIns
 from webapp.services.people import People
@@ -95,6 +96,7 @@ class Services:
     serving: Serving
     trail: Trail
     auditing: Auditing
+    keeping: Keeping
     rates: Rates
     health: Health
 
@@ -129,7 +131,7 @@ def build_services(
         StoreVersionError: the database is from a newer release.
         StoreBusyError: the database cannot be reached.
     """
-    keys = Keys.load(settings.key_file)
+    keys = Keys.load(settings.key_file, settings.key_seal)
     blobs = BlobStore(settings.blob_dir, keys)
     store = Store.open(settings.database)
     answering = worker or NoWorker()
@@ -170,6 +172,7 @@ def build_services(
         serving=serving,
         trail=trail,
         auditing=Auditing(store, now, trail, rates),
+        keeping=Keeping(store, now, place_of(settings), blobs),
         rates=rates,
         health=Health(
             *(store, now, blobs, serving, trail),

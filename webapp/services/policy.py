@@ -68,6 +68,10 @@ class Action(StrEnum):
     OPEN_AUDIT = "audit.opened"
     EXPORT_AUDIT = "audit.exported"
     VERIFY_AUDIT = "audit.verified"
+    ROTATE_KEYS = "keys.rotated"
+    SHOW_KEYS = "keys.shown"
+    BACK_UP = "backup.made"
+    RESTORE = "backup.restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,10 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.OPEN_AUDIT: Rule(ADMINS, "open the audit trail", "it tells of everybody"),
     Action.EXPORT_AUDIT: Rule(ADMINS, "export the audit trail", "it tells of everybody"),
     Action.VERIFY_AUDIT: Rule(ADMINS, "verify the audit trail", "the operator"),
+    Action.ROTATE_KEYS: Rule(ADMINS, "replace keys", "the operator"),
+    Action.SHOW_KEYS: Rule(ADMINS, "list keys", "the operator"),
+    Action.BACK_UP: Rule(ADMINS, "make backups", "everything leaves the house"),
+    Action.RESTORE: Rule(ADMINS, "restore backups", "the operator"),
 }
 
 OWN_READ_FIRST: Final = frozenset({Protocol.READER_FIRST, Protocol.TEACHING})

@@ -61,6 +61,11 @@ PUBLISHED: dict[Action, set[Role]] = {
     Action.OPEN_AUDIT: {A},
     Action.EXPORT_AUDIT: {A},
     Action.VERIFY_AUDIT: {A},
+    # keys and backups
+    Action.ROTATE_KEYS: {A},
+    Action.SHOW_KEYS: {A},
+    Action.BACK_UP: {A},
+    Action.RESTORE: {A},
     # events without a use case behind them
     Action.REQUEST: EVERYBODY,
     Action.TAKE_ROLE: EVERYBODY,

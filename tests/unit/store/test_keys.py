@@ -24,8 +24,9 @@ def test_the_file_is_private_and_nothing_is_left_beside_it(tmp_path: Path) -> No
 
 def test_each_purpose_has_a_key_of_its_own(tmp_path: Path) -> None:
     keys = Keys.create(tmp_path / "key")
-    every = {keys.blob_kek, keys.blob_address, keys.pseudonym, keys.audit_heads}
-    assert len(every) == 4
+    every = {keys.keks.active().key, keys.blob_address, keys.pseudonym, keys.audit_heads}
+    every |= {keys.sign_in, keys.backup}
+    assert len(every) == 6
     assert {len(key) for key in every} == {32}
 
 
@@ -60,7 +61,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         pytest.param("[]", id="another shape"),
         pytest.param(json.dumps({"version": 1, "master": "*"}), id="not base64"),
         pytest.param(json.dumps({"version": 1, "master": "AAAA"}), id="short"),
-        pytest.param(json.dumps({"version": 2, "master": "A" * 43 + "="}), id="newer"),
+        pytest.param(json.dumps({"version": 3, "master": "A" * 43 + "="}), id="newer"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
@@ -77,5 +78,5 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_keys_do_not_show_in_logs(tmp_path: Path) -> None:
     keys = Keys.create(tmp_path / "key")
-    assert repr(keys.blob_kek) not in repr(keys)
+    assert repr(keys.keks.active().key) not in repr(keys) + repr(keys.keks.active())
     assert repr(keys.pseudonym) not in repr(keys)
