@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,6 +90,11 @@ def command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
     except OSError:
         return ""
+
+
+def state(pid: int) -> str:
+    """Return the process's state as /proc tells it: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def all_ready(health: dict[str, Any]) -> bool:
@@ -240,26 +246,40 @@ def test_more_questions_than_may_wait_are_refused_in_our_shape(worker: Replicas)
         async with httpx.AsyncClient(headers=HEADERS, timeout=PATIENCE, limits=limits) as client:
             url = f"{worker.url}/v1/chat/completions"
             asked = {**body("What is it?", max_tokens=1), "stream": False}
-            waiting = [asyncio.create_task(client.post(url, json=asked)) for _ in range(110)]
+            waiting = [asyncio.create_task(client.post(url, json=asked)) for _ in range(300)]
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            _signal(worker, signal.SIGCONT)
+            go_on(worker)
             assert {task.result().status_code for task in done} == {429}
             return [await task for task in waiting]
 
-    _signal(worker, signal.SIGSTOP)
-    try:
+    with stopped(worker):
         found = asyncio.run(many())
-    finally:
-        _signal(worker, signal.SIGCONT)
     refused = [response for response in found if response.status_code == 429]
     assert {response.json()["error"]["code"] for response in refused} == {"model_busy"}
     assert {response.status_code for response in found} == {200, 429}
     assert 'overread_refused_total{code="model_busy",replica="door"}' in worker.metrics()
 
 
-def _signal(worker: Replicas, number: signal.Signals) -> None:
+@contextmanager
+def stopped(worker: Replicas) -> Iterator[None]:
+    """Let both engines stand still until `go_on`."""
+    worker.until(lambda health: all_ready(health) and len(worker.engines()) == 2)
+    engines = worker.engines()
+    for pid in engines:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while any(state(pid) != "T" for pid in engines):  # one that computes stops a moment later
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield
+    finally:
+        go_on(worker)
+
+
+def go_on(worker: Replicas) -> None:
     for pid in worker.engines():
-        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_killed_replica_comes_back_and_the_others_go_on(worker: Replicas) -> None:
