@@ -1,6 +1,6 @@
 """Sign-in with an identity provider: what a good one brings, and what a hostile one never does."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
@@ -692,6 +692,67 @@ async def test_an_unreachable_provider_keeps_nobody_in(town: Town) -> None:
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert after.status_code == 401
+
+
+async def _signed_out(_town: Town, owner: httpx.AsyncClient) -> None:
+    await owner.post("/logout", headers={"origin": HERE})
+
+
+async def _signed_in_again(town: Town, owner: httpx.AsyncClient) -> None:
+    await town.sign_in(owner)
+
+
+async def _another_role(town: Town, _owner: httpx.AsyncClient) -> None:
+    town.hospital.claims["roles"] = ["pupils"]
+    async with town.browser() as elsewhere:
+        assert _is_in(await town.sign_in(elsewhere))
+
+
+async def _no_role(town: Town, _owner: httpx.AsyncClient) -> None:
+    town.hospital.claims["roles"] = []
+    async with town.browser() as elsewhere:
+        await town.sign_in(elsewhere)
+
+
+async def _closed_account(town: Town, _owner: httpx.AsyncClient) -> None:
+    services = town.place.services
+    services.people.disable(services.accounts.operator(), town.place.world.rows(Person)[-1].name)
+
+
+async def _idle(town: Town, _owner: httpx.AsyncClient) -> None:
+    town.place.world.clock.forward(minutes=15)
+
+
+async def _half_a_day(town: Town, owner: httpx.AsyncClient) -> None:
+    for _ in range(72):
+        town.place.world.clock.forward(minutes=10)
+        await owner.get(f"{API}/cases")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(_signed_out, id="signed out"),
+        pytest.param(_signed_in_again, id="signed in again"),
+        pytest.param(_another_role, id="another role"),
+        pytest.param(_no_role, id="no role any more"),
+        pytest.param(_closed_account, id="account closed"),
+        pytest.param(_idle, id="idle"),
+        pytest.param(_half_a_day, id="half a day"),
+    ],
+)
+async def test_a_stolen_cookie_is_worth_nothing_at_the_next_request(
+    town: Town, end: Callable[[Town, httpx.AsyncClient], Awaitable[None]]
+) -> None:
+    async with town.browser() as owner, town.browser() as thief:
+        await town.sign_in(owner)
+        thief.cookies.update(dict(owner.cookies))
+        before = await thief.get(f"{API}/cases")
+        await end(town, owner)
+        after = [await thief.get(path) for path in (f"{API}/cases", f"{API}/models", "/")]
+
+    assert before.status_code == 200
+    assert [answer.status_code for answer in after] == [401] * 3
 
 
 async def test_another_role_at_the_provider_counts_at_the_next_sign_in(town: Town) -> None:

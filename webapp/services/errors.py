@@ -48,7 +48,8 @@ class NoRoleError(ServiceError):
     def __init__(self) -> None:
         """Say whom to ask."""
         super().__init__(
-            "You are known there, but you have no role in Overread. Ask whoever runs Overread."
+            "Your institution knows you, but you have no role in Overread. Ask whoever runs "
+            "Overread."
         )
 
 
