@@ -57,7 +57,7 @@ class _Kept:
     content_key: str
     dicom_blob: str
     pixel_blob: str
-    sha256: str  # of the served pixels
+    sha256: str  # of the served pixels; empty for a slice: its stack is hashed as a whole
 
 
 Kept = dict[str, dict[str, _Kept]]  # by study, then by content
@@ -197,7 +197,7 @@ def _keep(blobs: Putting, item: Deidentified) -> _Kept:
         item.content_key,
         blobs.put(item.dicom),
         blobs.put(item.pixels),
-        hashlib.sha256(item.pixels).hexdigest(),
+        "" if item.facts.stackable else hashlib.sha256(item.pixels).hexdigest(),
     )
 
 
@@ -298,11 +298,17 @@ def _stack_key(facts: Facts) -> Hashable:
 
 def _digest(blobs: Blobs, ordered: Sequence[_Kept]) -> str:
     """Return SHA-256 over all served bytes of a stack in its order."""
-    if len(ordered) == 1:
+    if len(ordered) == 1 and ordered[0].sha256:
         return ordered[0].sha256
     digest = hashlib.sha256()
-    for each in ordered:
-        digest.update(blobs.get(each.pixel_blob))
+    reading: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="digest") as threads:
+        for each in ordered:
+            reading.append(threads.submit(blobs.get, each.pixel_blob))
+            if len(reading) > _AT_ONCE:
+                digest.update(reading.popleft().result())
+        for read in reading:
+            digest.update(read.result())
     return digest.hexdigest()
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Final
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from storage.imaging.pixels import Frames
 from storage.intake import tripwire
 from storage.intake.describe import describe, values_of
+from storage.intake.encode import encode_file
 from storage.intake.facts import Facts
 from storage.intake.profile import profile
 
@@ -66,17 +65,23 @@ def compose(
     clean.DeidentificationMethodCodeSequence = Sequence([_code_item(code) for code in codes])
     if attested:
         clean.BurnedInAnnotation = "NO"
-    _set_pixels(clean, frames)
-    dicom = _to_file(clean)
-    header = dicom[: len(dicom) - len(clean.PixelData)]
+    _describe_pixels(clean, frames)
+    stored = frames.stored
+    header, raw = encode_file(
+        clean,
+        stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes(),
+        word_size=stored.dtype.itemsize,
+        implementation=(IMPLEMENTATION_UID, IMPLEMENTATION),
+    )
     tripwire.check(header, _words(clean), found, _own_strings(clean))
     facts, pixels = describe(clean, frames)
-    return Rebuilt(dicom, pixels, facts)
+    return Rebuilt(header + raw, pixels, facts)
 
 
-def _set_pixels(clean: Dataset, frames: Frames) -> None:
-    """Fill the image pixel module (PS3.3 C.7.6.3) from decoded frames."""
+def _describe_pixels(clean: Dataset, frames: Frames) -> None:
+    """Fill the image pixel module (PS3.3 C.7.6.3), but for the pixels, from decoded frames."""
     stored = frames.stored
+    clean.pop(_PIXEL_DATA, None)
     grey = "MONOCHROME1" if frames.inverted else "MONOCHROME2"
     clean.SamplesPerPixel = frames.samples
     clean.PhotometricInterpretation = grey if frames.samples == 1 else "RGB"
@@ -90,23 +95,6 @@ def _set_pixels(clean: Dataset, frames: Frames) -> None:
     clean.BitsAllocated = stored.dtype.itemsize * 8
     clean.BitsStored, clean.HighBit = frames.bits, frames.bits - 1
     clean.PixelRepresentation = int(stored.dtype.kind == "i")
-    raw = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
-    vr = "OB" if stored.dtype.itemsize == 1 else "OW"
-    clean.add_new(_PIXEL_DATA, vr, raw + b"\0" * (len(raw) % 2))
-
-
-def _to_file(clean: Dataset) -> bytes:
-    """Return the dataset as a DICOM file with a file meta of our own."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = clean.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = IMPLEMENTATION
-    clean.file_meta = meta
-    buffer = BytesIO()
-    dcmwrite(buffer, clean, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _words(clean: Dataset) -> bytes:

@@ -6,6 +6,7 @@ by what it decoded, so the parent reads them with `Facts.read`, which believes n
 
 import math
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Final, get_type_hints
 
 from storage.intake.refusals import RefusedFileError
@@ -103,7 +104,7 @@ class Facts:
         for name in ("orientation", "position", "windows", "held"):
             if isinstance(values[name], list):
                 values[name] = tuple(values[name])
-        hints = get_type_hints(cls)
+        hints = _hints()
         if not all(_fits(values[name], hints[name]) for name in names):
             raise RefusedFileError("decode_failed")
         facts = cls(**values)
@@ -115,6 +116,12 @@ class Facts:
         if not set(facts.held) <= HELD or facts.units not in ("HU", "US"):
             raise RefusedFileError("decode_failed")
         return facts
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    """Return the types of the fields."""
+    return get_type_hints(Facts)
 
 
 def _fits(value: object, wanted: object) -> bool:

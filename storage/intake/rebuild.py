@@ -188,7 +188,7 @@ def _complete(clean: Dataset, source: Dataset, scanned: Scanned) -> None:
 
 def _element(source: Dataset, entry: Entry) -> DataElement | None:
     """Return an element if it is there, readable and of the profile's representation."""
-    if entry.tag not in source:
+    if entry.tag not in source.keys():  # noqa: SIM118 - `in source` makes a tag first: ten times slower
         return None
     try:
         element = source[entry.tag]
