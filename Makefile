@@ -74,8 +74,9 @@ bench-store: .venv/test.stamp ## saving a review and paging the worklist at 100,
 	$(BIN)/python -m tests.bench.bench_store
 	$(BIN)/python -m tests.bench.bench_web
 
-bench-intake: .venv/test.stamp ## a CT of 300 slices through the study door, beside pydicom alone
+bench-intake: .venv/test.stamp ## a CT of 300 slices beside pydicom alone; what hostile files cost
 	$(BIN)/python -m tests.bench.bench_intake
+	$(BIN)/python -m tests.bench.bench_hostile
 
 bench-worker: .venv/test.stamp ## the engine against one plain generate per question
 	$(BIN)/python -m tests.bench.bench_worker

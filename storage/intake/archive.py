@@ -131,11 +131,12 @@ def _opened(path: Path, *, follow: bool) -> BinaryIO:
 
 def _read(file: BinaryIO, limits: Limits) -> bytes:
     """Read a whole open file of bounded size."""
-    if os.fstat(file.fileno()).st_size > limits.file_bytes:
+    size = os.fstat(file.fileno()).st_size
+    if size > limits.file_bytes:
         raise RefusedFileError("too_large")
-    data = file.read(limits.file_bytes + 1)
-    if len(data) > limits.file_bytes:
-        raise RefusedFileError("too_large")
+    data = file.read(size + 1)  # no more than that: a buffer as large as asked for is made first
+    if len(data) > size:
+        raise RefusedFileError("not_a_file")  # somebody is still writing it
     if not data:
         raise RefusedFileError("empty_file")
     return data

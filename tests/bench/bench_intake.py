@@ -32,6 +32,7 @@ from webapp.services.studies import Studies
 SLICES: Final = 300
 SIDE: Final = 512
 ALLOWED: Final = 2.5
+ROUNDS: Final = 3  # the shortest counts: whatever else the machine does only adds to it
 
 
 def write_series(folder: Path, slices: int) -> list[Path]:
@@ -61,8 +62,15 @@ def with_pydicom(paths: list[Path], out: Path) -> None:
             os.fsync(file.fileno())
 
 
+def processor_seconds() -> float:
+    """Return what this process and the children that have ended used."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def through_the_door(paths: list[Path], folder: Path) -> float:
     """Admit every file as one study; return the seconds it took."""
+    folder.mkdir()
     store = Store.open(f"sqlite:///{folder / 'overread.db'}")
     keys = Keys.derive(b"a master key for a bench, 32 bytes")
     now = datetime.now(UTC)
@@ -74,7 +82,7 @@ def through_the_door(paths: list[Path], folder: Path) -> float:
         session.flush()
         actor = Actor(person.id, "bench", Role.READER, "session")
     with Sandbox() as sandbox:
-        sandbox.warm()
+        sandbox.enforced()  # a server's nursery is long ready, as pydicom is long imported
         blobs = BlobStore(folder / "blobs", keys)
         studies = Studies(store, blobs, keys, lambda: now, sandbox)
         started = time.perf_counter()
@@ -94,17 +102,23 @@ def main(slices: int) -> None:
         (plain := folder / "plain").mkdir()
         paths = write_series(source, slices)
         say(f"{slices} slices, {sum(path.stat().st_size for path in paths) / 1e6:.0f} MB")
-        os.sync()
-        started = time.perf_counter()
-        with_pydicom(paths, plain)
-        floor = time.perf_counter() - started
-        os.sync()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        seconds = through_the_door(paths, folder)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        say(f"pydicom alone, one process   {floor:6.2f} s")
-        say(f"the study door, two children {seconds:6.2f} s  = {seconds / floor:.2f} times "
-            f"(at most {ALLOWED})")  # fmt: skip
+        floors, doors, used = [], [], [0.0, 0.0]
+        for number in range(ROUNDS):
+            os.sync()
+            started, before = time.perf_counter(), processor_seconds()
+            with_pydicom(paths, plain)
+            floors.append(time.perf_counter() - started)
+            os.sync()
+            between = processor_seconds()
+            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            doors.append(through_the_door(paths, folder / f"door {number}"))
+            if number == 0:
+                grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
+            used = [between - before, processor_seconds() - between]
+        floor, seconds = min(floors), min(doors)
+        say(f"pydicom alone, one process   {floor:6.2f} s  (processor {used[0]:.2f} s)")
+        say(f"the study door, two children {seconds:6.2f} s  (processor {used[1]:.2f} s, with the "
+            f"start) = {seconds / floor:.2f} times (at most {ALLOWED})")  # fmt: skip
         say(f"this process grew by         {grown / 1024:6.0f} MB")
 
 
