@@ -65,6 +65,7 @@ def create_app(
         trail = services.trail
         await run_sync(trail.started, _fingerprint(settings, providers))
         keeping = asyncio.create_task(trail.keep_house())
+        services.checking.start()
         yield
         keeping.cancel()
         await asyncio.wait({keeping})

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from sqlmodel import Session, col, or_, select
 
+from storage.checks import begin
 from storage.errors import StoreBusyError
 from storage.imaging.volume import Plane, order_planes
 from storage.intake.deidentify import Deidentified
@@ -168,6 +169,7 @@ def admit_kept(
             session.add(case)
             session.flush()
             _add_images(session, blobs, case, kept)
+            begin(session, case, sum(each.facts.frames for each in kept))
         else:
             own = {address for each in kept for address in (each.dicom_blob, each.pixel_blob)}
             for address in unneeded(session, own):
@@ -225,7 +227,10 @@ def _earlier_case(
 
 
 def _new_case(kept: Sequence[_Kept], collection_id: UUID, uploaded_by: UUID, at: datetime) -> Case:
-    """Return the row of a new case; one held image or a recognisable face holds the study."""
+    """Return the row of a new case, with why a person must look in any case.
+
+    One held image or a recognisable face holds the study; text in its pixels is looked for first.
+    """
     held = sorted({code for each in kept for code in each.facts.held})
     if any(shows_a_face([each.facts for each in stack]) for stack in _stacks(kept)):
         held.append(RECOGNISABLE)
@@ -234,7 +239,7 @@ def _new_case(kept: Sequence[_Kept], collection_id: UUID, uploaded_by: UUID, at:
     return Case.model_validate(
         {
             "collection_id": collection_id,
-            "state": CaseState.HELD if held else CaseState.ADMITTED,
+            "state": CaseState.CHECKING,
             "held_because": held,
             "patient_key": first.patient_key,
             "study_key": first.study_key,

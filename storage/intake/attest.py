@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlmodel import Session
 
 from storage.cases import images_of, instances_of
+from storage.checks import begin_again
 from storage.intake.admit import Blobs, unneeded
 from storage.intake.mask import Box, mask
-from storage.tables import Case, Instance
+from storage.tables import Case, Image, Instance
 from storage.vocabulary import CaseState
 
 
@@ -21,6 +22,8 @@ def admit_held(
     session: Session, blobs: Blobs, case: Case, boxes: Mapping[UUID, Sequence[Box]]
 ) -> set[str]:
     """Blank boxes, declare all pixels of a case looked at, and admit it.
+
+    After boxes were blanked, their frames are searched for text once more before it is open.
 
     Args:
         session: Open transaction.
@@ -53,6 +56,8 @@ def admit_held(
         image.sha256 = digest.hexdigest()
         session.add(image)
     case.state, case.held_because = CaseState.ADMITTED, []
+    if boxes:
+        begin_again(session, case, _masked(images, boxes))
     session.add(case)
     session.flush()
     return unneeded(session, before)
@@ -71,6 +76,18 @@ def refuse_held(session: Session, case: Case) -> set[str]:
     each = [instance for of_image in instances.values() for instance in of_image]
     held = {address for one in each for address in (one.dicom_blob, one.pixel_blob)}
     return unneeded(session, held)
+
+
+def _masked(
+    images: Sequence[Image], boxes: Mapping[UUID, Sequence[Box]]
+) -> list[tuple[Image, int]]:
+    """Return the frames that have a blank box, in order."""
+    return [
+        (image, frame)
+        for image in images
+        for frame in range(image.frames)
+        if any(box.frames is None or frame in box.frames for box in boxes.get(image.id, ()))
+    ]
 
 
 def _boxes_of(instance: Instance, boxes: Sequence[Box], image_frames: int) -> list[Box]:

@@ -6,7 +6,7 @@ counts as free of text only after all of it was looked at.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self
 
@@ -24,6 +24,7 @@ _MARGIN: Final = 2  # around what was found: strokes fade into what is behind th
 _TALLEST: Final = 1 / 3  # of the image or of a piece; a taller "line" is the outline of a head
 _NEAR: Final = 1.5  # heights around a single letter where nothing else may stand
 _INSIDE: Final = 0.8  # of a box, to be part of another one
+_SAME: Final = 0.6  # of each of two boxes, to be one on two frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Frames:
     """Searches frame after frame; one that is the same as the one before is not searched again."""
 
     crew: Searching
+    before_each: Callable[[], None] = lambda: None  # piece; may raise to end the search
     _last: tuple[bytes, list[TextBox]] | None = None
 
     def search(
@@ -128,6 +130,7 @@ class Frames:
                 "dtype": piece.dtype.name,
                 "ranges": shown,
             }
+            self.before_each()
             data = np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).tobytes()
             for box in _read(self.crew.look(job, data), piece.shape):
                 yield replace(
@@ -207,6 +210,27 @@ def assembled(found: Iterator[TextBox], shape: Sequence[int]) -> list[TextBox]:
 def blocking(boxes: Sequence[TextBox]) -> list[TextBox]:
     """Return the boxes that a person has to decide about."""
     return [box for box in boxes if not box.marker]
+
+
+def over_frames(
+    boxes: Iterable[tuple[int, TextBox]],
+) -> list[tuple[TextBox, tuple[int, ...]]]:
+    """Return one box, and its frames, for text that stands in the same place on several.
+
+    Args:
+        boxes: (frame, box), by frame.
+    """
+    places = list[tuple[TextBox, list[int]]]()
+    for frame, box in boxes:
+        for number, (place, frames) in enumerate(places):
+            if min(box.share_inside(place), place.share_inside(box)) >= _SAME:
+                if frames[-1] != frame:
+                    frames.append(frame)
+                places[number] = place.joined(box), frames
+                break
+        else:
+            places.append((box, [frame]))
+    return [(place, tuple(frames)) for place, frames in places]
 
 
 def _may_stay(box: TextBox, boxes: Sequence[TextBox]) -> bool:

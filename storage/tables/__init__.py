@@ -10,6 +10,7 @@ from storage.tables.cases import Attestation, Case, Image, Instance, Lease
 from storage.tables.collections import Collection, Membership
 from storage.tables.exports import Export
 from storage.tables.people import ApiToken, Identity, LoginSession, Person
+from storage.tables.pixels import PixelCheck, PixelText
 from storage.tables.reading import Draft, Message, OwnRead
 from storage.tables.reviews import Region, Review, ReviewInProgress, SentenceMark
 
@@ -30,6 +31,8 @@ __all__ = [
     "Message",
     "OwnRead",
     "Person",
+    "PixelCheck",
+    "PixelText",
     "Region",
     "Review",
     "ReviewInProgress",

@@ -1,5 +1,6 @@
 """A whole Overread in one process: real store, real gate and pages, a scripted worker."""
 
+import atexit
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from inference.client import WorkerClient
+from storage.intake.sandbox import READING, Sandbox
 from storage.keys import Keys
 from storage.vocabulary import Protocol, Role
 from tests.flow.fake_worker import KEY, FakeWorker
@@ -33,6 +35,14 @@ COLLECTION: Final = "Chest films"
 def cheap_passwords() -> Passwords:
     """Return a hasher with the smallest parameters argon2 takes."""
     return Passwords(time_cost=1, memory_kib=8)
+
+
+@cache
+def searcher() -> Sandbox:
+    """Return what looks for text in this process's tests: its models are loaded once."""
+    made = Sandbox(children=READING)
+    atexit.register(made.close)
+    return made
 
 
 def no_pages(app: FastAPI, _services: Services, _actor_of: Callable[[Request], Actor]) -> FastAPI:
@@ -67,7 +77,7 @@ class Place:
     async def restarted(self) -> AsyncIterator["Place"]:
         """Yield another process's view of the same data."""
         client = WorkerClient(self.worker.url, KEY)
-        services = build_services(self.settings, client, now=self.world.clock)
+        services = build_services(self.settings, client, now=self.world.clock, searcher=searcher())
         try:
             yield replace(
                 self, gate=create_app(self.settings, services, mount=no_pages), services=services
@@ -101,7 +111,9 @@ async def furnished(
     Keys.create(settings.key_file)
     client = WorkerClient(worker.url, KEY)
     clock = Clock()
-    services = build_services(settings, client, now=clock, passwords=cheap_passwords())
+    services = build_services(
+        settings, client, now=clock, passwords=cheap_passwords(), searcher=searcher()
+    )
     try:
         world = World(services.store, services.studies.blobs, clock)
         place = Place(

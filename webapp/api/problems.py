@@ -29,6 +29,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "blob_missing": 500,
     "case_held": 409,
     "case_not_held": 409,
+    "text_left": 409,
     "case_refused": 409,
     "choices_not_kept": 422,
     "empty_question": 422,

@@ -16,7 +16,7 @@ MADE_UP: Final = "Samples (made up)"
 SHIPPED: Final = "Samples (pydicom)"
 STUDIES: Final = 10  # nine films and a CT
 SEED: Final = 2026
-OUTCOMES: Final = ("admitted", "held", "refused")
+OUTCOMES: Final = ("admitted", "held", "checking", "refused")
 
 
 def bring_samples(
@@ -30,7 +30,8 @@ def bring_samples(
         note: Told in words what happens.
 
     Returns:
-        How many files were admitted, held and refused now.
+        How many files were admitted, held and refused now, or will be once they are searched for
+        text, which `overread serve` does in the background.
     """
     outcomes = dict.fromkeys(OUTCOMES, 0)
     services.collections.ensure(operator, MADE_UP, Protocol.READER_FIRST)
@@ -47,7 +48,7 @@ def bring_samples(
             if not files:
                 continue
             note(f"Bringing in {len(files)} files: {collection} …")
-            for outcome in services.studies.receive(operator, files, collection, None):
+            for outcome in services.studies.receive(operator, files, collection, within_s=0):
                 outcomes[outcome.outcome] += 1
     return outcomes
 

@@ -11,12 +11,13 @@ from storage.audit_heads import Heads
 from storage.blobs import BlobStore
 from storage.clock import utc_now
 from storage.engine import Store
-from storage.intake.sandbox import Sandbox
+from storage.intake.sandbox import READING, Sandbox
 from storage.keys import Keys
 from webapp.services.accounts import Accounts
 from webapp.services.asking import Asking
 from webapp.services.auditing import Auditing
 from webapp.services.batteries import Batteries
+from webapp.services.checking import Checking, Searcher
 from webapp.services.collections import Collections
 from webapp.services.exporting import Exporting
 from webapp.services.federation import Federation
@@ -79,6 +80,7 @@ class Services:
 
     store: Store
     sandbox: Sandbox
+    readers: Sandbox  # children that look for text in pixels
     worker: Worker
     accounts: Accounts
     people: People
@@ -86,6 +88,7 @@ class Services:
     federation: Federation
     collections: Collections
     studies: Studies
+    checking: Checking
     worklist: Worklist
     images: Images
     reading: Reading
@@ -101,7 +104,9 @@ class Services:
     health: Health
 
     def close(self) -> None:
-        """Close the database and end the decoding children; for those who asked no model."""
+        """Close the database and end all children; for those who asked no model."""
+        self.checking.stop()
+        self.readers.close()
         self.sandbox.close()
         self.store.close()
 
@@ -117,6 +122,7 @@ def build_services(
     *,
     now: Callable[[], datetime] = utc_now,
     passwords: Passwords | None = None,
+    searcher: Searcher | None = None,
 ) -> Services:
     """Open an installation: its keys, its database, its blobs.
 
@@ -125,6 +131,7 @@ def build_services(
         worker: Who answers questions; without one, questions are refused.
         now: The clock.
         passwords: How passwords are hashed; tests pass a cheaper way.
+        searcher: Looks for text in pixels; tests share one whose children are loaded already.
 
     Raises:
         KeyFileError: the keys are missing or not private.
@@ -136,7 +143,8 @@ def build_services(
     store = Store.open(settings.database)
     answering = worker or NoWorker()
     trail = Trail(store, now, Heads(settings.audit_heads_file, keys.audit_heads))
-    sandbox = Sandbox()
+    sandbox, readers = Sandbox(), Sandbox(children=READING)
+    checking = Checking(store, blobs, now, searcher or readers)
     session_length = timedelta(hours=settings.session_hours)
     session_idle = timedelta(minutes=settings.session_idle_minutes)
     hashing = passwords or Passwords()
@@ -145,6 +153,7 @@ def build_services(
     return Services(
         store=store,
         sandbox=sandbox,
+        readers=readers,
         worker=answering,
         accounts=Accounts(
             store,
@@ -161,7 +170,8 @@ def build_services(
         ),
         tokens=Tokens(store, now),
         collections=Collections(store, now),
-        studies=Studies(store, blobs, keys, now, sandbox, rates=rates),
+        studies=Studies(store, blobs, keys, now, sandbox, checking, rates=rates),
+        checking=checking,
         worklist=Worklist(store, now),
         images=Images(store, blobs, now),
         reading=Reading(store, now),

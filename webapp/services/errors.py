@@ -176,6 +176,20 @@ class HeldError(ServiceError):
         )
 
 
+class TextLeftError(ServiceError):
+    """Boxes were blanked, and the search found text beside them."""
+
+    code = "text_left"
+
+    def __init__(self, frames: int) -> None:
+        """Say on how many frames."""
+        where = "one image" if frames == 1 else f"{frames} images"
+        super().__init__(
+            f"Your boxes are blanked, but text is still found on {where}. Mask what is left, or "
+            "attest that it names nobody."
+        )
+
+
 class NotHeldError(ServiceError):
     """An attestation of a case that waits for none."""
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlmodel import Session
 
 from storage.blobs import BlobStore
@@ -44,6 +45,19 @@ def frame_bytes(blobs: BlobStore, image: Image, instance: Instance, frame: int) 
     return data
 
 
+def frame_values(
+    blobs: BlobStore, image: Image, instance: Instance, frame: int
+) -> NDArray[np.uint8 | np.uint16 | np.int16]:
+    """Return one frame as served: (rows, columns), or (rows, columns, 3) in colour.
+
+    Raises:
+        BlobDamagedError: it is not what was stored.
+    """
+    shape = (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, 3)
+    data = frame_bytes(blobs, image, instance, frame)
+    return np.frombuffer(data, np.dtype(image.dtype).newbyteorder("<")).reshape(shape)
+
+
 def png(
     blobs: BlobStore,
     image: Image,
@@ -58,12 +72,8 @@ def png(
     Raises:
         BlobDamagedError: the frame is not what was stored.
     """
-    shape = (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, 3)
-    values = np.frombuffer(
-        frame_bytes(blobs, image, instance, frame), np.dtype(image.dtype).newbyteorder("<")
-    ).reshape(shape)
     levels = grey_levels(
-        values,
+        frame_values(blobs, image, instance, frame),
         window=None if window is None else Window.from_json({"name": "", **window}),
         slope=image.slope,
         intercept=image.intercept,

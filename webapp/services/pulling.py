@@ -155,7 +155,7 @@ class Pulling:
             for series in dict.fromkeys(text(item, SERIES) for item in wanted):
                 archive.retrieve(study, series, parts, until, lambda: tell(parts, len(wanted)))
             tell(parts, len(wanted))
-            outcomes = list(self.studies.receive(actor, parts.paths, collection))
+            outcomes = list(self.studies.receive(actor, parts.paths, collection, within_s=None))
         return Pulled(
             number,
             "pulled",

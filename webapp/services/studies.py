@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -15,6 +15,7 @@ from sqlmodel import Session, select
 
 from storage.blobs import BlobStore
 from storage.cases import images_of, instances_of
+from storage.checks import texts_of
 from storage.collections import collection_named
 from storage.engine import Store
 from storage.errors import IdempotencyConflictError, StorageError
@@ -33,12 +34,14 @@ from storage.vocabulary import CaseState
 from webapp.services import inputs
 from webapp.services.access import collection_open_to, known_case, readable_case
 from webapp.services.actor import Actor
+from webapp.services.checking import TEXT, UNREAD, Checking, Told
 from webapp.services.collections import DEFAULT_PROTOCOL, collection_name, make_collection
 from webapp.services.errors import (
     CaseRefusedError,
     InvalidRequestError,
     NotHeldError,
     SecondPersonRequiredError,
+    TextLeftError,
 )
 from webapp.services.pictures import checked_window, png
 from webapp.services.policy import Action
@@ -50,6 +53,21 @@ from webapp.services.worklist import opened
 logger = logging.getLogger(__name__)
 
 MAX_MASKS: Final = 100
+ANSWER_WITHIN_S: Final = 10.0  # a film or two are searched by then
+HELD_SENTENCES: Final = {
+    RECOGNISABLE: FACE_SENTENCE,
+    TEXT: (
+        "Text was found in the pixels; a person must decide whether it may stay before anyone "
+        "reads this image."
+    ),
+    UNREAD: (
+        "The pixels could not be searched for text; a person must look at every image before "
+        "anyone reads it."
+    ),
+}
+CHECKING_SENTENCE: Final = (
+    "The pixels are being searched for text; the case opens, or is held, when that is through."
+)
 LONGEST_INNER_NAME: Final = 1_024
 MASK_FIELDS: Final = frozenset(
     {"id", "type", "space", "image_id", "coords", "frames", "frame", "label", "sentence"}
@@ -65,6 +83,7 @@ class Studies:
     keys: Keys
     now: Callable[[], datetime]
     sandbox: Sandbox
+    checking: Checking
     second_person_attests: bool = False  # whoever uploaded a study may not attest it
     rates: Rates = field(default_factory=Rates)
 
@@ -76,6 +95,8 @@ class Studies:
         names: Sequence[str] | None = None,
         *,
         tell_inner_names: bool = False,
+        within_s: float | None = ANSWER_WITHIN_S,
+        told: Told | None = None,
     ) -> Iterator[FileOutcomeView]:
         """Take files in: decode and de-identify them, then store what may be, in one go.
 
@@ -86,6 +107,9 @@ class Studies:
             names: What to call each path in its outcome; by default the path's last part.
             tell_inner_names: Call a file of a folder or archive by its name there instead of
                 by its number: for a sender on this machine, who has the folder before them.
+            within_s: How long to wait for the search of pixels for text, which goes on in the
+                background; what is not through by then is `checking`. None: until it is.
+            told: Told how many frames of how many are searched.
 
         Returns:
             One outcome a file, in order, once everything is stored.
@@ -96,6 +120,7 @@ class Studies:
             StorageFullError: no room; no case was made.
         """
         results, cases = self._taken(actor, paths, collection)
+        cases = self._settled(cases, within_s, told)
         called = partial(_called, names or [path.name for path in paths], inner=tell_inner_names)
         return iter(_outcomes(results, cases, called))
 
@@ -110,6 +135,7 @@ class Studies:
             StorageFullError: no room; no case was made.
         """
         results, cases = self._taken(actor, paths, collection)
+        cases = self._settled(cases, ANSWER_WITHIN_S, None)
         outcomes = _outcomes(results, cases, lambda _: "")
         return tuple(
             InstanceOutcomeView(
@@ -151,6 +177,15 @@ class Studies:
         logger.info("study.received", extra={"files": len(results), "count": len(cases)})
         return results, by_study
 
+    def _settled(
+        self, cases: Mapping[str, Case], within_s: float | None, told: Told | None
+    ) -> dict[str, Case]:
+        """Wait for the search of pixels; return the cases as they are then."""
+        ids = [case.id for case in cases.values()]
+        self.checking.settle(ids, within_s, told)
+        with self.store.read() as session:
+            return {key: session.get_one(Case, case.id) for key, case in cases.items()}
+
     def attest(
         self,
         actor: Actor | None,
@@ -160,6 +195,9 @@ class Studies:
         idempotency_key: str,
     ) -> CaseView:
         """Decide about the pixels of a held case.
+
+        What `mask` blanked is searched for text once more. That is waited for a little; a case
+        of many frames is `checking` meanwhile.
 
         Args:
             actor: Who looked.
@@ -176,6 +214,7 @@ class Studies:
             SecondPersonRequiredError: the actor uploaded it, and that is not enough here.
             IdempotencyConflictError: the key came before with something else.
             InvalidRequestError: a box cannot be what was meant.
+            TextLeftError: the boxes are blanked, and text is still found; the case stays held.
         """
         with use_case(self, actor, Action.ATTEST, ("case", case_id)) as work:
             case, collection = known_case(work.session, work.actor, case_id)
@@ -205,7 +244,19 @@ class Studies:
             work.session.flush()
             view = opened(work, case, collection)
         self._remove_unneeded(unused)  # only now: before the commit they could still be needed
-        return view
+        return self._searched_again(work.actor, view) if chosen is Decision.MASK else view
+
+    def _searched_again(self, actor: Actor, view: CaseView) -> CaseView:
+        self.checking.settle([view.id], ANSWER_WITHIN_S)
+        with self.store.read() as session:
+            case = session.get_one(Case, view.id)
+            texts = texts_of(session, [image.id for image in view.images])
+        if case.state is CaseState.HELD:
+            left = {(t.image_id, t.frame) for each in texts.values() for t in each if not t.marker}
+            refusal = TextLeftError(len(left))
+            record(self, actor, Action.ATTEST, ("case", case.id), refusal.code)
+            raise refusal
+        return replace(view, state=case.state, held_because=tuple(case.held_because))
 
     def export_study(self, actor: Actor | None, case_id: UUID, out: Path) -> list[Path]:
         """Write the stored, de-identified study as DICOM, and every frame as PNG with the notice.
@@ -321,9 +372,11 @@ def _outcomes(
                 code, message = CaseRefusedError.code, str(CaseRefusedError())
             elif outcome is CaseState.ADMITTED:
                 code, message = "", ""
+            elif outcome is CaseState.CHECKING:
+                code, message = "", CHECKING_SENTENCE
             else:
                 code = code or case.held_because[0]
-                message = message or (FACE_SENTENCE if code == RECOGNISABLE else HELD_SENTENCE)
+                message = message or HELD_SENTENCES.get(code, HELD_SENTENCE)
         yield FileOutcomeView(
             file=called(result),
             outcome=outcome.value,

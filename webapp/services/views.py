@@ -110,7 +110,7 @@ class CollectionView:
 
 @dataclass(frozen=True, slots=True)
 class FileOutcomeView:
-    """What became of one offered file; `outcome` is admitted, held or refused."""
+    """What became of one offered file; `outcome` is admitted, held, checking or refused."""
 
     file: str
     outcome: str
@@ -279,6 +279,15 @@ class ReviewView:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundTextView:
+    """Text that was found in pixels: where, and on which frames; what it says is not kept."""
+
+    image_id: UUID
+    coords: tuple[int, int, int, int]  # column0, row0, column1, row1; all four inside
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CaseRow:
     """A case as the worklist shows it; progress and own read are the actor's."""
 
@@ -296,6 +305,7 @@ class CaseRow:
     own_read: OwnReadView | None
     image_count: int
     frame_count: int  # slices of a CT, pictures of a cine, of all images together
+    checked: tuple[int, int] | None = None  # frames searched for text, of how many; while it goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +327,8 @@ class CaseView:
     images: tuple[GeometryView, ...] = ()
     messages: tuple[MessageView, ...] = ()
     reviews: tuple[ReviewView, ...] = ()  # newest revision last
+    checked: tuple[int, int] | None = None  # as in `CaseRow`
+    found_text: tuple[FoundTextView, ...] = ()  # that a person must decide about
 
 
 @dataclass(frozen=True, slots=True)

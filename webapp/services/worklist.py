@@ -20,7 +20,9 @@ from storage.cases import (
     progress_of,
     take_lease,
 )
+from storage.checks import checks_of, texts_of
 from storage.engine import Store
+from storage.intake.pixel_text import TextBox, over_frames
 from storage.reading import conversation, own_read_of, own_reads_of
 from storage.reviews import marks_of, regions_of, reviews_of_case
 from storage.tables import Case, Collection
@@ -36,7 +38,14 @@ from webapp.services.actor import Actor
 from webapp.services.errors import InvalidRequestError
 from webapp.services.policy import Action
 from webapp.services.present import geometry_view, message_view, own_read_view, review_view
-from webapp.services.views import CaseRow, CaseView, GeometryView, Page, ReviewView
+from webapp.services.views import (
+    CaseRow,
+    CaseView,
+    FoundTextView,
+    GeometryView,
+    Page,
+    ReviewView,
+)
 from webapp.services.work import Work, use_case
 
 MAX_PAGE: Final = 100
@@ -143,6 +152,8 @@ def opened(work: Work, case: Case, collection: Collection) -> CaseView:
             for message, draft in conversation(session, case.id, person_id)
         ),
         reviews=_reviews(session, case.id, person_id),
+        checked=_checked(session, [case]).get(case.id),
+        found_text=_found_text(session, case) if case.state is CaseState.HELD else (),
     )
 
 
@@ -150,6 +161,25 @@ def _images(session: Session, case_id: UUID) -> tuple[GeometryView, ...]:
     images = images_of(session, case_id)
     instances = instances_of(session, [image.id for image in images])
     return tuple(geometry_view(image, instances[image.id]) for image in images)
+
+
+def _checked(session: Session, cases: Sequence[Case]) -> dict[UUID, tuple[int, int]]:
+    going_on = [case.id for case in cases if case.state is CaseState.CHECKING]
+    checks = checks_of(session, going_on) if going_on else {}
+    return {case_id: (check.frames_done, check.frames) for case_id, check in checks.items()}
+
+
+def _found_text(session: Session, case: Case) -> tuple[FoundTextView, ...]:
+    texts = texts_of(session, [image.id for image in images_of(session, case.id)])
+    return tuple(
+        FoundTextView(image_id, (box.column0, box.row0, box.column1, box.row1), frames)
+        for image_id, of_image in texts.items()
+        for box, frames in over_frames(
+            (text.frame, TextBox(text.column0, text.row0, text.column1, text.row1))
+            for text in of_image
+            if not text.marker
+        )
+    )
 
 
 def _reviews(session: Session, case_id: UUID, person_id: UUID) -> tuple[ReviewView, ...]:
@@ -179,6 +209,7 @@ def _rows(
     progress = progress_of(work.session, work.actor.id, ids)
     own_reads = own_reads_of(work.session, ids, work.actor.id)
     counts = image_counts(work.session, ids)
+    checked = _checked(work.session, cases)
     return tuple(
         CaseRow(
             id=case.id,
@@ -195,6 +226,7 @@ def _rows(
             own_read=own_read_view(own_reads[case.id]) if case.id in own_reads else None,
             image_count=counts.get(case.id, (0, 0))[0],
             frame_count=counts.get(case.id, (0, 0))[1],
+            checked=checked.get(case.id),
         )
         for case in cases
     )

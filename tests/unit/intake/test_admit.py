@@ -84,7 +84,7 @@ def slices(*heights: int, **elements: object) -> list[bytes]:
 def test_a_film_is_a_case_of_one_image(world: World, take: Taking, person: Person) -> None:
     (case,) = take(film(QualityControlSubject="YES"))
     (image,), (instance,) = rows(world, Image), rows(world, Instance)
-    assert (case.state, case.held_because, case.made_up) == (CaseState.ADMITTED, [], True)
+    assert (case.state, case.held_because, case.made_up) == (CaseState.CHECKING, [], True)
     assert (case.modality, case.body_part, case.uploaded_by) == ("DX", "CHEST", person.id)
     assert (image.rows, image.columns, image.frames, image.dtype) == (4, 6, 1, "uint16")
     assert (image.view_position, image.inverted, image.units) == ("PA", False, "US")
@@ -131,7 +131,7 @@ def test_two_studies_are_two_cases_of_one_patient(take: Taking) -> None:
 
 def test_one_held_image_holds_its_study(take: Taking) -> None:
     (case,) = take(film(), film(SOPInstanceUID="1.2.3.4.5.1.2", BurnedInAnnotation="YES"))
-    assert (case.state, case.held_because) == (CaseState.HELD, ["burned_in_declared"])
+    assert (case.state, case.held_because) == (CaseState.CHECKING, ["burned_in_declared"])
 
 
 def test_a_repeat_gives_the_first_case(world: World, take: Taking) -> None:
@@ -269,7 +269,7 @@ def test_a_repeat_of_a_masked_study_leaves_only_the_masked_bytes(
         world.blobs.remove(address)
     masked = set(world.blobs.addresses())
     (again,) = take(picture_bytes(picture("L")))
-    assert (again.id, again.state) == (held.id, CaseState.ADMITTED)
+    assert (again.id, again.state) == (held.id, CaseState.CHECKING)
     assert set(world.blobs.addresses()) == masked
 
 

@@ -22,8 +22,10 @@ from storage.intake.sandbox import Sandbox
 from storage.phantoms import write_studies
 from storage.tables import Attestation, Case, Collection, Image, Instance, Membership
 from storage.vocabulary import CaseState, Protocol, Role
+from tests.searchers import Searched
 from tests.unit.services.world import NOBODY, World, done, refused
 from webapp.services.actor import Actor
+from webapp.services.checking import Checking
 from webapp.services.collections import Collections
 from webapp.services.errors import (
     CaseRefusedError,
@@ -63,7 +65,8 @@ def png(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def studies(world: World, sandbox: Sandbox) -> Studies:
-    return Studies(world.store, world.blobs, world.blobs.keys, world.clock, sandbox)
+    checking = Checking(world.store, world.blobs, world.clock, Searched())
+    return Studies(world.store, world.blobs, world.blobs.keys, world.clock, sandbox, checking)
 
 
 @pytest.fixture
@@ -255,6 +258,7 @@ def test_second_person_decides_where_that_is_asked_for(
         world.blobs.keys,
         world.clock,
         sandbox,
+        Checking(world.store, world.blobs, world.clock, Searched()),
         second_person_attests=True,
     )
     case = hold(world, strict, reader, png)
