@@ -42,7 +42,7 @@ SILENT = {
     ("batteries", "ask"): "each of its questions has the two events of `asking.ask`",
     ("exporting", "archive"): "asks `file` first, which has its event",
 }
-NOT_USE_CASES = {"store", "sandbox", "worker", "trail", "rates"}
+NOT_USE_CASES = {"store", "sandbox", "readers", "checking", "worker", "trail", "rates"}
 
 
 @dataclass
