@@ -1,5 +1,7 @@
-"""How much a request may carry, counted while it arrives, and reading a small one ahead."""
+"""How much a request may carry and how slowly, seen while it arrives; reading a small one ahead."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -9,17 +11,54 @@ from starlette.types import Message, Receive, Scope
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Largest request bodies, in bytes."""
+    """Largest request bodies, in bytes, and the slowest that are waited for."""
 
     small: int = 2 * 1024 * 1024
     upload: int = 512 * 1024 * 1024
     drained: int = 512 * 1024 * 1024  # read and dropped of an upload that is too large
+    grace_seconds: float = 30.0  # waited for a body, whatever its pace
+    least_bytes_per_second: int = 8 * 1024  # beyond that, while it is waited for
 
 
 def announced(scope: Scope) -> int:
     """Return the announced length in bytes; 0 when none is, or the server already refused it."""
     length = Headers(scope=scope).get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def paced(receive: Receive, limits: Limits, on_late: Callable[[], Awaitable[None]]) -> Receive:
+    """Wrap `receive` so that a body that hardly moves ends like a closed connection.
+
+    Only the time that its bytes are waited for counts, so a busy server blames nobody.
+
+    Args:
+        receive: The server's own.
+        limits: The grace and the pace.
+        on_late: Awaited once, before the route sees the end.
+    """
+    seen, waited, ended, late = 0, 0.0, False, False
+
+    async def wait() -> Message:
+        nonlocal seen, waited, ended, late
+        if late:
+            return {"type": "http.disconnect"}
+        if ended:  # what is waited for now is that the sender leaves
+            return await receive()
+        left = limits.grace_seconds + seen / limits.least_bytes_per_second - waited
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.001, left)):
+                message = await receive()
+        except TimeoutError:
+            late = True
+            await on_late()
+            return {"type": "http.disconnect"}
+        waited += time.monotonic() - began
+        seen += len(message.get("body", b""))
+        ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return wait
 
 
 def limited(receive: Receive, limit: int, on_excess: Callable[[], Awaitable[None]]) -> Receive:

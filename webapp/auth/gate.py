@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.auth.bodies import Limits, announced, drain, limited
+from webapp.auth.bodies import Limits, announced, drain, limited, paced
 from webapp.auth.doorway import Doorway, network_of
 from webapp.auth.headers import harden
 from webapp.auth.page_sessions import PageSessions, bind
@@ -99,6 +99,9 @@ UNKNOWN_HOST: Final = Refusal(
     "OVERREAD_PUBLIC_URL to the address people type.",
 )
 TOO_LARGE: Final = Refusal(413, "too_large", "This is more than Overread accepts at once.")
+TOO_SLOW: Final = Refusal(
+    408, "too_slow", "The request took too long to arrive, so it was not read. Send it again."
+)
 NEW_PASSWORD_FIRST: Final = Refusal(
     403, "password_change_required", "Choose a password of your own before you go on."
 )
@@ -200,16 +203,20 @@ class Gate:
         upload = route is not None and route.upload
         limit = self.limits.upload if upload else self.limits.small
 
-        async def too_large() -> None:
-            answer.code = TOO_LARGE.code
-            await drain(scope, receive, self.limits.drained if upload else 0)
-            await _explain(TOO_LARGE, scope)(scope, receive, answer.send)
+        async def cut_off(refusal: Refusal) -> None:
+            answer.code = answer.code or refusal.code
+            await _explain(refusal, scope)(scope, receive, answer.send)
             answer.closed = True
 
+        async def too_large() -> None:
+            await drain(scope, in_time, self.limits.drained if upload else 0)
+            await cut_off(TOO_LARGE)
+
+        in_time = paced(receive, self.limits, lambda: cut_off(TOO_SLOW))
         if announced(scope) > limit:
             await too_large()
             raise RefusedError(TOO_LARGE)
-        counted = limited(receive, limit, too_large)
+        counted = limited(in_time, limit, too_large)
         if route is None or not route.page_ids:
             return counted, answer.send
         bound = await bind(self.page_sessions, scope[ACTOR].id, scope, counted, answer.send)

@@ -1,5 +1,6 @@
 """The gate over a small application that would answer anything."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -122,6 +123,31 @@ async def test_nobody_gets_an_error_a_program_can_read(client: httpx.AsyncClient
 
     assert response.status_code == 401
     assert response.json() == {"error": {"code": "not_signed_in", "message": "Sign in first."}}
+
+
+async def test_a_body_that_hardly_moves_is_not_waited_for(trail: NotedTrail) -> None:
+    async def dripping(pieces: int, pause: float) -> AsyncIterator[bytes]:
+        for _ in range(pieces):
+            yield b"x" * 100
+            await asyncio.sleep(pause)
+
+    limits = Limits(small=10_000, upload=1_000, grace_seconds=0.3, least_bytes_per_second=1_000)
+    gate = Gate(_anything_app(), TABLE, Doorkeeper(), Doorway(), trail, limits)
+    transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
+        there = f"{API}/cases"
+        kept_up = await client.post(there, content=dripping(20, 0.01), headers=_as("anna"))
+        stalled = await client.post(there, content=dripping(2, 60), headers=_as("anna"))
+        too_much = await client.post(
+            f"{API}/studies",
+            content=dripping(2, 60),
+            headers=_as("anna") | {"content-length": "20000"},
+        )
+
+    assert (kept_up.status_code, kept_up.json()["bytes"]) == (200, 2_000)
+    assert (stalled.status_code, _code(stalled)) == (408, "too_slow")
+    assert (too_much.status_code, _code(too_much)) == (408, "too_slow")
+    assert [code for _, code, _ in trail.told] == ["too_slow", "too_large"]
 
 
 async def test_nobody_on_the_way_to_a_page_is_led_to_the_sign_in(client: httpx.AsyncClient) -> None:
