@@ -55,7 +55,8 @@ def written(tmp_path_factory: pytest.TempPathFactory, plain: Path) -> Path:
     film.PixelData = pixels.tobytes()
     for name in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
         film.pop(name, None)
-    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.12.1"
+    film.SOPClassUID = pydicom.uid.UID("1.2.840.10008.5.1.4.1.1.12.1")
+    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
     film.Modality = "XA"
     path = tmp_path_factory.mktemp("written") / "cine.dcm"
     film.save_as(path)
