@@ -24,7 +24,7 @@ from typing import BinaryIO, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from storage.durable import FileSystem
+from storage.durable import FileSystem, make_private
 from storage.envelope import HEADER_BYTES, Header
 from storage.errors import BlobDamagedError, BlobMissingError, StorageFullError
 from storage.keys import Kek, Keys, alone
@@ -71,7 +71,7 @@ class BlobStore:
             StorageFullError: no room.
         """
         with full_disk_is_refused():
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.root)
         with alone(self.root, shared=True):  # against the end of a rotation of keys
             disk = FileSystem.of(self.root)
             batch = Batch(self, disk, self.keys.keks.active())
@@ -214,7 +214,7 @@ class Batch:
                 return address
             self._written[address] = temporary
         with full_disk_is_refused():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as sealed:
                 sealed.writelines(store._sealed(self._kek, address, total, file))

@@ -20,6 +20,16 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each with mode 0700.
+
+    `mkdir(parents=True)` would give its mode to the last one only.
+    """
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 class FileSystem:
     """The file system below a folder, opened before it is written to.
 

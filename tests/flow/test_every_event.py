@@ -235,6 +235,11 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.ROTATE_KEYS],
         lambda s, actor: s.keeping.rotate(actor, lambda _at, _of: None),
     ),
+    ("keeping", "back_up"): (
+        [Action.BACK_UP],
+        lambda s, actor: s.keeping.back_up(actor, s.folder / "backup", lambda _at, _of: None),
+    ),
+    ("keeping", "restored"): ([Action.RESTORE], lambda s, actor: s.keeping.restored(actor)),
     ("exporting", "write_to"): (
         [Action.EXPORT],
         lambda s, actor: s.exporting.write_to(actor, "trl-kto", s.folder / "export"),

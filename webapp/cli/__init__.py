@@ -14,6 +14,7 @@ from storage.errors import StorageError
 from webapp.cli import (
     ask,
     audit,
+    backup,
     check,
     collections,
     deid,
@@ -47,6 +48,7 @@ COMMANDS = (
     export,
     deid,
     audit,
+    backup,
     keys,
     check,
     demo,

@@ -1,22 +1,28 @@
-"""Use cases of whoever keeps the installation: its keys.
+"""Use cases of whoever keeps the installation: its keys and its backups.
 
 A run that is long leaves its event at the start, in a transaction of its own: no writer waits
 for it, and a run that was killed has left its trace.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from sqlmodel import delete
+
+from storage import backup
+from storage.audit_heads import Heads
 from storage.blobs import BlobStore
 from storage.engine import Store
 from storage.keys import seal_of
 from storage.rotation import Progress, Rotated, count_by_kek, rotate
 from storage.seals import Seal
+from storage.tables import LoginSession
 from webapp.services.actor import Actor
+from webapp.services.folders import private_folder
 from webapp.services.policy import Action
-from webapp.services.work import use_case
+from webapp.services.work import app_version, use_case
 from webapp.settings import WebSettings
 
 
@@ -27,12 +33,19 @@ class Place:
     data_dir: Path
     key_file: Path
     seal: Seal | None
+    database_url: str = field(repr=False)
     heads_file: Path
 
 
 def place_of(settings: WebSettings) -> Place:
     """Return where the settings say that it is."""
-    return Place(settings.data_dir, settings.key_file, settings.key_seal, settings.audit_heads_file)
+    return Place(
+        data_dir=settings.data_dir,
+        key_file=settings.key_file,
+        seal=settings.key_seal,
+        database_url=settings.database,
+        heads_file=settings.audit_heads_file,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class KeysView:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Keys."""
+    """Keys and backups."""
 
     store: Store
     now: Callable[[], datetime]
@@ -98,3 +111,40 @@ class Keeping:
             progress,
             unseal=unseal,
         )
+
+    def back_up(
+        self, actor: Actor | None, out: Path, progress: Progress, *, with_keys: bool = False
+    ) -> backup.Manifest:
+        """Write everything to a folder, while others work.
+
+        Args:
+            actor: Who asks.
+            out: Absent or empty.
+            progress: Told while objects are copied.
+            with_keys: Put the key file beside what it opens.
+
+        Raises:
+            BackupError: `out` holds something, or the database cannot be written out.
+            KeysBusyError: keys are being replaced.
+            StorageFullError: no room.
+        """
+        with use_case(self, actor, Action.BACK_UP, ("backup", "")):
+            pass
+        place = self.place
+        heads = Heads(place.heads_file, self.blobs.keys.audit_heads)
+        source = backup.Source(self.store, place.database_url, self.blobs, place.key_file, heads)
+        with private_folder(place.data_dir) as work:
+            return backup.make(
+                source,
+                out,
+                work,
+                with_keys=with_keys,
+                at=self.now(),
+                app_version=app_version(),
+                progress=progress,
+            )
+
+    def restored(self, actor: Actor | None) -> None:
+        """Tell the trail of a restore; whoever was signed in at that time is signed in no more."""
+        with use_case(self, actor, Action.RESTORE, ("backup", "")) as work:
+            work.session.exec(delete(LoginSession))
