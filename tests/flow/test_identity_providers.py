@@ -305,6 +305,7 @@ LIES: dict[str, tuple[str, Lie]] = {
     "another audience": (UNPROVEN, _said(aud="another client")),
     "no audience": (UNPROVEN, _said(aud=MISSING)),
     "several audiences and nobody named": (UNPROVEN, _said(aud=[CLIENT, "another client"])),
+    "another audience, and us as the party": (UNPROVEN, _said(aud="another client", azp=CLIENT)),
     "another authorised party": (UNPROVEN, _said(azp="another client")),
     "another nonce": (UNPROVEN, _said(nonce="x" * 43)),
     "no nonce": (UNPROVEN, _said(nonce=MISSING)),
@@ -559,7 +560,7 @@ async def test_next_leads_nowhere_else(town: Town, elsewhere: str) -> None:
 async def test_a_field_twice_is_no_answer(town: Town) -> None:
     async with town.browser() as browser:
         back = town.hospital.sign_in(await town.begin(browser))
-        query = httpx.QueryParams([*back.items(), ("code", "another")])
+        query = httpx.QueryParams([("code", "another"), *back.items()])
         answer = await browser.get("/login/hospital/callback", params=query)
 
     assert (answer.status_code, town.last_event().code) == (401, UNPROVEN)

@@ -1,5 +1,7 @@
 """The file of identity providers: what it may say, and what is refused with what to do."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from storage.vocabulary import Role
 from tests.unit.auth.provider_file import PROVIDER, SECRET, write_provider
 from webapp.auth.oidc.settings import (
+    ProviderSettings,
     ProvidersRefusedError,
     fingerprint_of,
     origin_of,
@@ -165,3 +168,20 @@ def test_http_is_for_a_provider_on_this_machine(tmp_path: Path) -> None:
 )
 def test_an_origin_is_what_a_browser_takes_for_one(url: str, origin: str) -> None:
     assert origin_of(url) == origin
+
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "sign-in.md"
+
+
+def test_the_document_names_every_setting_and_its_examples_work(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+    named = set(ProviderSettings.model_fields) - {"id", "client_secret"} | {"client_secret_file"}
+    assert rows >= named
+    assert len(examples) == 2
+    for example in examples:
+        plain = textwrap.dedent("   " + example.lstrip()).replace(".secret", "secret")
+        plain = re.sub(r'client_secret_file = "\w+"', 'client_secret_file = "secret"', plain)
+        assert read_providers(write_provider(tmp_path, plain))

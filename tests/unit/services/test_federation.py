@@ -1,6 +1,8 @@
 """Sign-in on an identity provider's word: who gets an account, a role and a session."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -204,6 +206,26 @@ def test_one_answer_of_the_provider_begins_one_session(world: World, sign_in: Si
     with pytest.raises(SignInReplayedError):
         sign_in(state="one", subject="8", role=Role.ADMIN)
     assert len(world.rows(LoginSession)) == len(world.rows(Person)) == 1
+
+
+@on_both_databases
+def test_one_answer_that_comes_twice_at_once_begins_one_session(
+    world: World, sign_in: SignIn
+) -> None:
+    together = threading.Barrier(2)
+
+    def arrive() -> str:
+        together.wait()
+        try:
+            return sign_in(state="one").token
+        except SignInReplayedError:
+            return ""
+
+    with ThreadPoolExecutor(2) as people:
+        tokens = [each.result() for each in (people.submit(arrive), people.submit(arrive))]
+
+    assert len(list(filter(None, tokens))) == 1
+    assert len(world.rows(LoginSession)) == len(world.rows(Identity)) == 1
 
 
 def test_the_providers_token_is_kept_for_whoever_has_the_cookie_only(
