@@ -27,7 +27,7 @@ from webapp.auth.sign_in import sign_in_routes
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.settings import WebSettings
-from webapp.ui import ADMIN_PAGES, PAGES, mount_pages
+from webapp.ui import ADMIN_PAGES, OWN_PAGES, PAGES, mount_pages
 
 STATIC: Final = Path(__file__).parent / "static"
 ROUTES: Final = RouteTable.of(
@@ -35,7 +35,7 @@ ROUTES: Final = RouteTable.of(
     DOORS,
     page_routes(
         "",
-        ["/", *(path for _, path, _ in PAGES)],
+        ["/", *(path for _, path, _ in (*PAGES, *OWN_PAGES))],
         [path for _, path, _ in ADMIN_PAGES],
     ),
 )

@@ -139,7 +139,7 @@ function mountAccount(slot) {
   const way = element("form", { method: "post", action: "/logout", hidden: true });
   leave.onclick = () => way.submit();
   const password = element("a", { href: "/account/password", textContent: "Password" });
-  const who = element("strong", { textContent: window.gradio_config?.username ?? "" });
+  const who = element("a", { href: "/account", textContent: window.gradio_config?.username ?? "" });
   slot.replaceChildren(who, password, leave, way);
 }
 

@@ -15,6 +15,8 @@ from webapp.auth.inline_scripts import InlineScripts
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.errors import ServiceError
+from webapp.ui.account_page import build_account_page
+from webapp.ui.admin_page import build_admin_page
 from webapp.ui.audit_page import build_audit_page
 from webapp.ui.common import QUIET, ActorOf, asker, plainly
 from webapp.ui.exports_page import build_exports_page
@@ -32,9 +34,12 @@ PAGES: Final = (
     ("Upload", "/upload", build_upload_page),
     ("Read", "/read", build_reading_page),
 )
+OWN_PAGES: Final = (("Account", "/account", build_account_page),)
+"""Pages that the strip at the top leads to, not the list of pages."""
 ADMIN_PAGES: Final = (
     ("Exports", "/exports", build_exports_page),
     ("Audit", "/audit", build_audit_page),
+    ("Admin", "/admin", build_admin_page),
 )
 """Pages that the gate opens to administrators only, and that nobody else is shown a link to."""
 LINKS: Final = [(name, path.removeprefix("/")) for name, path, _ in ADMIN_PAGES]
@@ -46,7 +51,7 @@ def build_pages(services: Services, actor_of: Callable[[Request], Actor]) -> gr.
     with pages:
         _navigation(pages, actor_of)
         build_worklist_page(pages, services, actor_of)
-    for name, path, build in (*PAGES, *ADMIN_PAGES):
+    for name, path, build in (*PAGES, *OWN_PAGES, *ADMIN_PAGES):
         public = (name, path, build) in PAGES
         with pages.route(name, path, show_in_navbar=public) as page:
             _navigation(page, actor_of)

@@ -11,7 +11,7 @@ from tests.flow.place import Place
 from webapp.auth.headers import ALWAYS
 from webapp.auth.inline_scripts import INLINE_SCRIPTS
 from webapp.auth.routes import API
-from webapp.ui import ADMIN_PAGES, PAGES
+from webapp.ui import ADMIN_PAGES, OWN_PAGES, PAGES
 
 TAKES_FILES = tuple(
     component
@@ -62,7 +62,9 @@ def test_no_event_has_a_public_name(blocks: gr.Blocks) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("path", ["/", *(path for _, path, _ in (*PAGES, *ADMIN_PAGES))])
+@pytest.mark.parametrize(
+    "path", ["/", *(path for _, path, _ in (*PAGES, *OWN_PAGES, *ADMIN_PAGES))]
+)
 async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) -> None:
     async with place.person("admin") as browser:
         answer: httpx.Response = await browser.get(path, headers={"accept": "text/html"})
@@ -81,7 +83,7 @@ async def test_every_page_runs_under_a_strict_policy(place: Place, path: str) ->
     [
         *("/", "/login", "/account/password", "/theme.css", "/config", "/nothing-here"),
         *("/overread/pages.js", "/overread/sign-in.css", f"{API}/cases", f"{API}/health/live"),
-        *(path for _, path, _ in (*PAGES, *ADMIN_PAGES)),
+        *(path for _, path, _ in (*PAGES, *OWN_PAGES, *ADMIN_PAGES)),
     ],
 )
 async def test_every_kind_of_answer_carries_the_headers(place: Place, path: str) -> None:
