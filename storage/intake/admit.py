@@ -59,6 +59,7 @@ class _Kept:
     dicom_blob: str
     pixel_blob: str
     sha256: str  # of the served pixels; empty for a slice: its stack is hashed as a whole
+    study_day: int | None
 
 
 Kept = dict[str, dict[str, _Kept]]  # by study, then by content
@@ -200,6 +201,7 @@ def _keep(blobs: Putting, item: Deidentified) -> _Kept:
         blobs.put(item.dicom),
         blobs.put(item.pixels),
         "" if item.facts.stackable else hashlib.sha256(item.pixels).hexdigest(),
+        item.study_day,
     )
 
 
@@ -236,6 +238,7 @@ def _new_case(kept: Sequence[_Kept], collection_id: UUID, uploaded_by: UUID, at:
         held.append(RECOGNISABLE)
     first = kept[0].facts
     parts = [each.facts.body_part for each in kept if each.facts.body_part]
+    days = [each.study_day for each in kept if each.study_day is not None]
     return Case.model_validate(
         {
             "collection_id": collection_id,
@@ -246,6 +249,7 @@ def _new_case(kept: Sequence[_Kept], collection_id: UUID, uploaded_by: UUID, at:
             "content_key": _content_key(kept),
             "modality": first.modality,
             "body_part": parts[0] if parts else "",
+            "study_day": min(days, default=None),
             "made_up": all(each.facts.made_up for each in kept),
             "uploaded_by": uploaded_by,
             "created_at": at,

@@ -36,6 +36,9 @@ class Case(SQLModel, table=True):
     content_key: str = Field(description="Keyed HMAC over the source contents: finds a repeat.")
     modality: str = Field(max_length=16)
     body_part: str = Field(default="", max_length=16)
+    study_day: int | None = Field(
+        default=None, description="Orders a patient's studies by whole days; tells no date."
+    )
     made_up: bool = Field(default=False, description="A phantom, shown and exported as made up.")
     uploaded_by: UUID = Field(foreign_key="person.id")
     created_at: datetime = Field(sa_type=UtcDateTime)

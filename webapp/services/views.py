@@ -329,6 +329,7 @@ class CaseView:
     reviews: tuple[ReviewView, ...] = ()  # newest revision last
     checked: tuple[int, int] | None = None  # as in `CaseRow`
     found_text: tuple[FoundTextView, ...] = ()  # that a person must decide about
+    study_day: int | None = None  # orders one patient's cases by whole days; tells no date
 
 
 @dataclass(frozen=True, slots=True)

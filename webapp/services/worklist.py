@@ -154,6 +154,7 @@ def opened(work: Work, case: Case, collection: Collection) -> CaseView:
         reviews=_reviews(session, case.id, person_id),
         checked=_checked(session, [case]).get(case.id),
         found_text=_found_text(session, case) if case.state is CaseState.HELD else (),
+        study_day=case.study_day,
     )
 
 

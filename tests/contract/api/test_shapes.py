@@ -72,7 +72,9 @@ async def test_a_case_has_its_fields(place: Place, case: Case) -> None:
         *("id", "collection", "collection_id", "state", "progress", "held_because", "modality"),
         *("body_part", "made_up", "protocol", "created_at", "own_read"),
     }
-    assert set(opened) == common | {"images", "messages", "reviews", "checked", "found_text"}
+    assert set(opened) == common | {
+        "images", "messages", "reviews", "checked", "found_text", "study_day",
+    }  # fmt: skip
     assert set(row) == common | {"image_count", "frame_count", "checked"}
     assert RFC3339_UTC.fullmatch(opened["created_at"])
     assert (opened["state"], opened["progress"]) == ("admitted", "todo")

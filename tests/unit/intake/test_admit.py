@@ -278,3 +278,19 @@ def test_a_repeat_of_an_admitted_study_keeps_its_bytes(world: World, take: Takin
     before = set(world.blobs.addresses())
     take(film())
     assert set(world.blobs.addresses()) == before
+
+
+def test_the_order_of_a_patient_s_studies_stays_and_no_date_does(take: Taking) -> None:
+    def study(day: str, number: int, patient: str = "MRN-7741902") -> bytes:
+        return ct(StudyDate=day, StudyInstanceUID=f"1.2.3.{number}", PatientID=patient,
+                  SOPInstanceUID=f"1.2.3.{number}.1")  # fmt: skip
+
+    first, later, others, undated = take(
+        study("20190815", 1), study("20200101", 2), study("20190815", 3, "MRN-2"), study("", 4)
+    )
+    assert first.study_day is not None
+    assert later.study_day == first.study_day + 139
+    assert others.study_day != first.study_day
+    assert undated.study_day is None
+    since_2000 = 7166  # of 2019-08-15
+    assert first.study_day != since_2000
