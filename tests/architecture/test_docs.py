@@ -55,3 +55,11 @@ def test_docs_links_lead_somewhere(path: Path) -> None:
 def test_docs_paths_exist(path: Path) -> None:
     named = re.findall(r"`((?:webapp|inference|storage|tests|docs)/[\w./-]+)`", path.read_text())
     assert [name for name in named if not (REPO / name).exists()] == []
+
+
+def test_docs_every_named_test_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (REPO / "docs/security.md").read_text()))
+    sources = [path.read_text() for path in (REPO / "tests").rglob("test_*.py")]
+    written = {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
+    assert named
+    assert named <= written
