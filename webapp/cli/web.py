@@ -37,7 +37,8 @@ def serve(context: Context) -> int:
     listener = _listen(host, settings.port if given.port is None else given.port)
     signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once it has shut down
     with listener, serving_worker(settings) as worker:
-        services = build_services(settings, worker)
+        known = [provider.settings.id for provider in providers]
+        services = build_services(settings, worker, providers=known)
         app = create_app(settings, services, providers=providers)
         _Server(app, listener, context).run(sockets=[listener])
     context.output.note("Stopped.")

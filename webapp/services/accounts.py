@@ -61,6 +61,7 @@ class Accounts:
     session_idle: timedelta = timedelta(minutes=15)
     session_length: timedelta = timedelta(hours=12)
     password_sign_in: bool = True
+    providers: frozenset[str] | None = None  # whose word counts; None: any that was taken
 
     def first_account(self, name: str, password: str | None) -> AddedPerson:
         """Make the first administrator, or return the one there is: safe to repeat.
@@ -160,7 +161,7 @@ class Accounts:
         idle = at - sign_in.last_seen_at >= self.session_idle
         if sign_in.ended_at is not None or person.disabled_at is not None:
             return None
-        if not (self.password_sign_in or sign_in.provider):
+        if not self._is_trusted(sign_in.provider):
             return None
         if idle or at >= sign_in.expires_at:
             return None
@@ -176,6 +177,12 @@ class Accounts:
             must_change_password=person.must_change_password,
             session_id=sign_in.id,
         )
+
+    def _is_trusted(self, provider: str) -> bool:
+        """Tell whether sessions on this provider's word, or on a password, still count."""
+        if not provider:
+            return self.password_sign_in
+        return self.providers is None or provider in self.providers
 
     def is_current(self, actor: Actor) -> bool:
         """Tell whether the session behind an actor lasts, with the same role; of a token: yes."""

@@ -1,6 +1,6 @@
 """All use cases of one installation, put together once and passed to whoever calls them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -121,6 +121,7 @@ def build_services(
     worker: Worker | None = None,
     *,
     now: Callable[[], datetime] = utc_now,
+    providers: Collection[str] | None = None,
     passwords: Passwords | None = None,
     searcher: Searcher | None = None,
 ) -> Services:
@@ -130,6 +131,7 @@ def build_services(
         settings: Where they are, and how long sessions last.
         worker: Who answers questions; without one, questions are refused.
         now: The clock.
+        providers: Ids of the identity providers whose sessions count; None: all that there are.
         passwords: How passwords are hashed; tests pass a cheaper way.
         searcher: Looks for text in pixels; tests share one whose children are loaded already.
 
@@ -163,6 +165,7 @@ def build_services(
             session_idle=session_idle,
             session_length=session_length,
             password_sign_in=settings.local_accounts == "on",
+            providers=None if providers is None else frozenset(providers),
         ),
         people=People(store, now, hashing, session_idle),
         federation=Federation(

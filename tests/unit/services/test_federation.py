@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -268,6 +269,17 @@ def test_without_passwords_only_a_providers_word_counts(
     actor = without.actor_of_session(by_word.token)
     assert actor is not None
     assert not without.has_password(actor)
+
+
+def test_a_provider_that_is_trusted_no_more_has_no_sessions(
+    world: World, accounts: Accounts, sign_in: SignIn
+) -> None:
+    token = sign_in().token
+
+    for known, stays in ({"hospital"}, True), ({"university"}, False), (set(), False):
+        after = replace(accounts, providers=frozenset(known))
+        assert (after.actor_of_session(token) is not None) is stays
+    assert world.rows(LoginSession)[0].ended_at is None  # it may come back
 
 
 def test_who_has_no_password_here_cannot_choose_one(
