@@ -27,6 +27,7 @@ PRAGMAS: Final = {  # name -> the value that must be read back
     "synchronous": 2,  # FULL: a commit is on the disk before it is reported
     "foreign_keys": 1,
     "recursive_triggers": 1,  # else INSERT OR REPLACE deletes rows without their trigger
+    "temp_store": 2,  # MEMORY: a large sort would lie in the system's temporary folder
 }
 WRITER_LOCK: Final = 0x6F76657272656164  # "overread"; Postgres advisory locks are 64-bit numbers
 

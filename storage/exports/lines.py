@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, Self, cast
 
-IN_MEMORY_BYTES: Final = 8 << 20  # of one file, before it goes to a nameless temporary file
+IN_MEMORY_BYTES: Final = 8 << 20  # of one file, before it goes to a nameless one on the disk
 
 
 class Lines:
     """A file of JSON objects: one a line, or all in one list."""
 
-    def __init__(self, *, as_list: bool) -> None:
-        spooled = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - closed at exit
+    def __init__(self, folder: Path, *, as_list: bool) -> None:
+        spooled = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, dir=folder)  # noqa: SIM115 - closed at exit
         self._file = cast("BinaryIO", spooled)
         self._as_list = as_list
         self._is_empty = True

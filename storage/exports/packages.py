@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sqlmodel import Session
 
 from storage.blobs import BlobStore, full_disk_is_refused
+from storage.durable import make_private
 from storage.exports.lines import Lines, described, line
 from storage.exports.readings import Reading, Selection, case_files, own_reads, readings
 from storage.exports.records import (
@@ -73,7 +75,8 @@ def write_export(
         StorageFullError: no room.
     """
     with full_disk_is_refused(), ExitStack() as stack:
-        package = _Package(stack, order, pseudonyms(keys))
+        make_private(blobs.root)
+        package = _Package(stack, order, pseudonyms(keys), blobs.root)
         package.take(readings(session, order.selection, splits(session)))
         if order.format is ExportFormat.FULL:
             package.add_lines(
@@ -97,8 +100,11 @@ def write_export(
 class _Package:
     """The files of one export while they are written."""
 
-    def __init__(self, stack: ExitStack, order: Order, pseudonym: Pseudonym) -> None:
+    def __init__(
+        self, stack: ExitStack, order: Order, pseudonym: Pseudonym, spool_folder: Path
+    ) -> None:
         self.pseudonym = pseudonym
+        self._spool_folder = spool_folder
         self._stack = stack
         self._order = order
         self._files: dict[str, Lines] = {}
@@ -181,7 +187,7 @@ class _Package:
 
     def _lines(self, name: str) -> Lines:
         if name not in self._files:
-            lines = Lines(as_list=name.endswith(".json"))
+            lines = Lines(self._spool_folder, as_list=name.endswith(".json"))
             self._files[name] = self._stack.enter_context(lines)
         return self._files[name]
 

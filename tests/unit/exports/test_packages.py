@@ -56,6 +56,18 @@ def test_equal_data_give_equal_bytes(
     assert first == second
 
 
+def test_nothing_of_an_export_lies_outside_the_data_folder(
+    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("storage.exports.lines.IN_MEMORY_BYTES", 1)
+    reader = sqlite_world.person()
+    case = sqlite_world.case(sqlite_world.collection(), reader)
+    sqlite_world.review(sqlite_world.draft(case, reader), reader)
+    assert sum(written(sqlite_world, ExportFormat.FULL, tmp_path / "out").counts.values()) == 1
+    assert not any(path.is_file() for path in (tmp_path / "blobs").iterdir())
+
+
 def test_rows_are_as_many_as_the_reviews_that_fit(clinic: World, tmp_path: Path) -> None:
     counts = {
         format_: sum(written(clinic, format_, tmp_path / format_).counts.values())

@@ -117,13 +117,16 @@ def test_every_pooled_sqlite_connection_is_durable_and_checks_keys(sqlite_store:
         assert isinstance(driver, sqlite3.Connection)
         found = {
             name: driver.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
-        }
+            for name in (
+                "journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "temp_store"
+            )
+        }  # fmt: skip
         assert found == {
             "journal_mode": "wal",
             "synchronous": 2,  # FULL
             "foreign_keys": 1,
             "recursive_triggers": 1,
+            "temp_store": 2,  # MEMORY
         }
     for connection in connections:
         connection.close()
