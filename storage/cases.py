@@ -29,7 +29,17 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlmodel import Session, col, select
 
 from storage.columns import UtcDateTime
-from storage.tables import Case, Collection, Draft, Image, Instance, Lease, OwnRead, Review
+from storage.tables import (
+    Attestation,
+    Case,
+    Collection,
+    Draft,
+    Image,
+    Instance,
+    Lease,
+    OwnRead,
+    Review,
+)
 from storage.vocabulary import CaseState, Progress
 
 FEW: Final = 1_000  # cases looked up one by one
@@ -55,6 +65,14 @@ def case_with_collection(session: Session, case_id: UUID) -> tuple[Case, Collect
         .where(Case.id == case_id)
     )
     return session.exec(statement).first()
+
+
+def has_attested(session: Session, case_id: UUID, person_id: UUID) -> bool:
+    """Tell whether a person has decided about the pixels of a case."""
+    statement = select(Attestation.id).where(
+        Attestation.case_id == case_id, Attestation.person_id == person_id
+    )
+    return session.exec(statement).first() is not None
 
 
 def page_of_cases(

@@ -65,6 +65,7 @@ def create_app(
         trail = services.trail
         await run_sync(trail.started, _fingerprint(settings, providers))
         keeping = asyncio.create_task(trail.keep_house())
+        await run_sync(services.readers.warm)
         services.checking.start()
         yield
         keeping.cancel()

@@ -20,7 +20,10 @@ function readState(id) {
   }
 }
 
-const OUTCOMES = { admitted: "admitted", held: "held for a person", refused: "refused" };
+const OUTCOMES = {
+  admitted: "admitted", held: "held for a person", refused: "refused", checking: "being searched for text",
+};
+const CHECK_EVERY_MS = 2000;
 
 function resultRow(item) {
   const words = element("td", { textContent: OUTCOMES[item.outcome] ?? item.outcome });
@@ -32,7 +35,25 @@ function resultRow(item) {
     });
     more.append(" ", link);
   }
+  if (item.outcome === "checking") follow(item.case_id, words, more);
   return element("tr", {}, element("td", { textContent: item.file }), words, more);
+}
+
+async function follow(caseId, words, more) {
+  for (;;) {
+    await new Promise((later) => setTimeout(later, CHECK_EVERY_MS));
+    if (!words.isConnected) return;
+    const answer = await fetch(`/api/v1/cases/${encodeURIComponent(caseId)}`).catch(() => null);
+    if (answer && !answer.ok) return;
+    const found = await answer?.json();
+    if (!found) continue;
+    const [done, frames] = found.checked ?? [];
+    words.textContent = OUTCOMES[found.state] + (found.checked ? ` (${done} of ${frames})` : "");
+    if (found.state === "checking") continue;
+    more.firstChild.textContent = "";
+    more.querySelector("a").textContent = found.state === "held" ? "Look and attest" : "Open";
+    return;
+  }
 }
 
 function mountUpload(slot) {
@@ -116,7 +137,8 @@ function mountUpload(slot) {
           (text) => element("th", { textContent: text, scope: "col" }));
         results.replaceChildren(element("tr", {}, ...head), ...answer.items.map(resultRow));
         chosen.clear();
-        finish(`${count("admitted")} admitted, ${count("held")} held, ${count("refused")} refused.`);
+        const searched = count("checking") ? `, ${count("checking")} being searched for text` : "";
+        finish(`${count("admitted")} admitted, ${count("held")} held, ${count("refused")} refused${searched}.`);
       } else {
         finish(answer?.error?.message ?? "The upload did not succeed. Nothing was stored; try again.");
       }

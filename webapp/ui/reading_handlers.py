@@ -1,18 +1,22 @@
 """The handlers of the reading page: read inputs, call one use case, show the result."""
 
-from typing import Any
+import time
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import gradio as gr
 
 from storage.vocabulary import Attestation, Verdict
+from webapp.services.errors import TextLeftError
 from webapp.services.judging import ReviewInput
+from webapp.services.views import CaseView
+from webapp.ui import held_text, words
 from webapp.ui import reading_view as view
-from webapp.ui import words
-from webapp.ui.common import REFUSALS, as_text, asker, plainly
+from webapp.ui.common import REFUSALS, as_text, asker, plainly, tell
 from webapp.ui.reading_asking import AskingHandlers
 
 OF_A_DRAFT = ("correction", "comment")
+VIEWER_FOLLOWS_S: Final = 0.5  # the viewer looks at its state four times a second
 
 
 class Handlers(AskingHandlers):
@@ -55,18 +59,48 @@ class Handlers(AskingHandlers):
 
         @plainly
         def attest(case_id: str, viewer_out: str, request: gr.Request) -> list[Any]:
+            actor, case = asker(self.actor_of, request), UUID(case_id)
             regions = view.OnScreen.read(viewer_out).regions
-            boxes = [{key: region[key] for key in ("image_id", "coords")} for region in regions]
+            boxes = held_text.masks(self.services.worklist.case(actor, case), regions)
             masks = boxes if decision is Attestation.MASK else []
             if decision is Attestation.MASK and not masks:
                 raise gr.Error(words.NO_RECTANGLES, print_exception=False)
-            self.services.studies.attest(
-                asker(self.actor_of, request), UUID(case_id), decision, masks, uuid4().hex
-            )
-            gr.Info(words.ATTESTED[decision.value])
-            return self.shown(UUID(case_id), request, None)
+            try:
+                self.services.studies.attest(actor, case, decision, masks, uuid4().hex)
+                gr.Info(words.ATTESTED[decision.value])
+            except TextLeftError as left:
+                tell(left)
+            self.keep(actor, case, regions=[])
+            return self.shown(case, request, None)
 
         return attest
+
+    def going_to_text(self, step: int) -> Any:  # noqa: ANN401 - Gradio takes any callable
+        """Return the handler that goes to another frame on which text was found."""
+
+        @plainly
+        def go(case_id: str, number: int, request: gr.Request) -> tuple[int, str, Any]:
+            case, half = self._half(case_id, request)
+            count = len(held_text.places(case))
+            if not count:
+                return -1, words.FOUND_NONE, gr.skip()
+            now = (max(number, -1 if step > 0 else 0) + step) % count
+            regions = self.regions(case, half, None)
+            return now, held_text.described(case, now), view.viewer_state(case, regions, now)
+
+        return go
+
+    @plainly
+    def let_go_of_text(self, case_id: str, request: gr.Request) -> str:
+        """Have the viewer stay there, so that a rectangle drawn next is bound to nothing."""
+        time.sleep(VIEWER_FOLLOWS_S)
+        case, half = self._half(case_id, request)
+        return view.viewer_state(case, self.regions(case, half, None))
+
+    def _half(self, case_id: str, request: gr.Request) -> tuple[CaseView, dict[str, Any]]:
+        actor = asker(self.actor_of, request)
+        case = self.services.worklist.case(actor, UUID(case_id))
+        return case, self.services.reading.progress(actor, case.id) or {}
 
     @plainly
     def commit(

@@ -43,6 +43,14 @@ def _wire_held(handlers: Handlers, parts: Parts, controls: Controls) -> None:
             parts.all_parts(),
             **QUIET,
         )
+    for button, step in zip(controls.found_steps, (-1, 1), strict=True):
+        button.click(
+            handlers.going_to_text(step),
+            [parts.case_id, controls.found],
+            [controls.found, parts.found_at, parts.viewer_state],
+            **QUIET,
+        ).then(handlers.let_go_of_text, parts.case_id, parts.viewer_state, **QUIET)
+    parts.checking.tick(handlers.refresh, parts.case_id, parts.all_parts(), **QUIET)
 
 
 def _wire_own_read(handlers: Handlers, parts: Parts, controls: Controls) -> None:

@@ -10,6 +10,7 @@ from webapp.ui.common import strip
 
 HIDDEN: Final = "hidden"
 CARD: Final = "card"
+CHECK_EVERY_S: Final = 2.0  # while the page shows a case that is searched for text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Parts:
     viewer_state: gr.Textbox
     held_group: gr.Column
     held_text: gr.Markdown
+    found_at: gr.Markdown
+    checking: gr.Timer
     own_form: gr.Column
     own_text: gr.Textbox
     confidence: gr.Radio
@@ -54,6 +57,8 @@ class Controls:
     goto: gr.Textbox
     clean: gr.Button
     mask: gr.Button
+    found: gr.State
+    found_steps: tuple[gr.Button, gr.Button]
     refuse: gr.Button
     normal: gr.Button
     commit: gr.Button
@@ -86,7 +91,8 @@ def lay_out() -> tuple[Parts, Controls]:
             with gr.Row(elem_classes="case-head"):
                 header = gr.Markdown(words.NO_CASE)
                 next_case = gr.Button("Next case", size="sm", scale=0, min_width=96)
-            held_group, held_text, decisions = _held()
+            held_group, held_text, found_at, found_steps, decisions = _held()
+            checking = gr.Timer(CHECK_EVERY_S, active=False)
             own_form, own_text, confidence, normal, commit, own_shown = _own_read()
             with gr.Column(visible=False, elem_classes=CARD) as ask_group:
                 gr.Markdown("### 2 · Ask", elem_classes="step")
@@ -126,6 +132,8 @@ def lay_out() -> tuple[Parts, Controls]:
         viewer_state,
         held_group,
         held_text,
+        found_at,
+        checking,
         own_form,
         own_text,
         confidence,
@@ -146,6 +154,8 @@ def lay_out() -> tuple[Parts, Controls]:
         goto=goto,
         clean=clean,
         mask=mask,
+        found=gr.State(-1),
+        found_steps=found_steps,
         refuse=refuse,
         normal=normal,
         commit=commit,
@@ -164,13 +174,23 @@ def lay_out() -> tuple[Parts, Controls]:
     return parts, controls
 
 
-def _held() -> tuple[gr.Column, gr.Markdown, tuple[gr.Button, gr.Button, gr.Button]]:
+def _held() -> tuple[
+    gr.Column,
+    gr.Markdown,
+    gr.Markdown,
+    tuple[gr.Button, gr.Button],
+    tuple[gr.Button, gr.Button, gr.Button],
+]:
     with gr.Column(visible=False, elem_classes=CARD) as group:
         text = gr.Markdown()
+        with gr.Row():
+            previous = gr.Button(words.FOUND_PREVIOUS, size="sm")
+            following = gr.Button(words.FOUND_NEXT, size="sm")
+        found_at = gr.Markdown(elem_classes="hint", elem_id="overread-found-at")
         clean = gr.Button(words.ATTEST_CLEAN, variant="primary", size="sm")
         mask = gr.Button(words.ATTEST_MASK, size="sm")
         refuse = gr.Button(words.ATTEST_REFUSE, variant="stop", size="sm")
-    return group, text, (clean, mask, refuse)
+    return group, text, found_at, (previous, following), (clean, mask, refuse)
 
 
 def _own_read() -> tuple[gr.Column, gr.Textbox, gr.Radio, gr.Button, gr.Button, gr.Markdown]:

@@ -9,8 +9,8 @@ from storage.vocabulary import CaseState, Verdict
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.views import CaseView, DraftView
+from webapp.ui import held_text, words
 from webapp.ui import reading_view as view
-from webapp.ui import words
 from webapp.ui.common import ActorOf, as_text, asker, when
 
 DEMO_MODEL = "overread-demo"
@@ -57,7 +57,7 @@ class Shown:
 
     def _head(self, case: CaseView, half: dict[str, Any], draft: DraftView | None) -> list[Any]:
         review = view.latest_review(case, draft.id) if draft else None
-        regions = half.get("regions") or view.regions_of(review)
+        regions = self.regions(case, half, draft)
         return [
             str(draft.id) if draft else None,
             review.revision if review else 0,
@@ -66,7 +66,18 @@ class Shown:
             view.viewer_state(case, regions),
             gr.update(visible=case.state is CaseState.HELD),
             view.held(case) if case.state is CaseState.HELD else "",
+            "",
+            gr.Timer(active=case.state is CaseState.CHECKING),
         ]
+
+    def regions(
+        self, case: CaseView, half: dict[str, Any], draft: DraftView | None
+    ) -> list[dict[str, Any]]:
+        """Return the rectangles to draw: half-written ones, found text, or those of a review."""
+        if half.get("regions"):
+            return list(half["regions"])
+        review = view.latest_review(case, draft.id) if draft else None
+        return held_text.regions(case) or view.regions_of(review)
 
     def _own_read(self, case: CaseView, half: dict[str, Any]) -> list[Any]:
         read = case.own_read
@@ -134,6 +145,8 @@ class Shown:
                 "",
                 hidden,
                 "",
+                "",
+                gr.Timer(active=False),
                 hidden,
                 "",
                 None,

@@ -9,7 +9,7 @@ from uuid import UUID
 from inference.prompts.battery import battery
 from storage.vocabulary import CaseState, Progress
 from webapp.services.views import CaseView, DraftView, MessageView, ReviewView
-from webapp.ui import words
+from webapp.ui import held_text, words
 from webapp.ui.common import as_text, when
 
 BATTERY: Final = "chest-findings"
@@ -54,17 +54,28 @@ def header(case: CaseView) -> str:
     return (
         f"### {case.id.hex[:8].upper()} · {study}{made_up}\n"
         f"{as_text(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
-    )
+    ) + checking(case)
+
+
+def checking(case: CaseView) -> str:
+    """Return how far the search for text is, as a paragraph; empty unless it goes on."""
+    if case.checked is None:
+        return ""
+    done, frames = case.checked
+    return "\n\n" + words.CHECKING.format(done=done, frames=frames)
 
 
 def held(case: CaseView) -> str:
     """Return why a held case is held, and what to do."""
     reasons = "; ".join(words.HELD.get(code, code) for code in case.held_because)
-    return words.HELD_HELP.format(reasons=reasons)
+    found = len(held_text.places(case))
+    count = sum(image.frames for image in case.images)
+    more = words.HELD_FOUND.format(frames=found, count=count) if found else ""
+    return words.HELD_HELP.format(reasons=reasons) + more
 
 
-def viewer_state(case: CaseView, regions: list[dict[str, Any]]) -> str:
-    """Return the JSON the browser's viewer reads."""
+def viewer_state(case: CaseView, regions: list[dict[str, Any]], selected: int | None = None) -> str:
+    """Return the JSON the browser's viewer reads; it goes to the rectangle of `selected`."""
     images = [
         {"id": str(image.id), "label": f"{image.modality} {image.view_position}".strip()}
         for image in case.images
@@ -73,7 +84,7 @@ def viewer_state(case: CaseView, regions: list[dict[str, Any]]) -> str:
         {
             "case_id": str(case.id),
             "images": images,
-            "selected_sentence": None,
+            "selected_sentence": selected,
             "regions": regions,
             "readonly": False,
         }

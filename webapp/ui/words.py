@@ -31,18 +31,33 @@ HELD: Final = {
     "pixels_unattested": "pixels of this kind of file can carry names, so a person has to look",
     "recognisable_face": "a face could be rebuilt from these thin slices of a head",
     "burned_in_declared": "the file itself says that text is burned into the pixels",
+    "text_in_pixels": "text was found in the pixels",
+    "pixels_unread": "the pixels could not be searched for text",
 }
 HELD_HELP: Final = (
     "This study is **held**: {reasons}. Look at every image. If no name, date, number or face is "
     "visible, attest it; if something is, draw rectangles over it in the viewer and mask it, or "
     "refuse the study."
 )
+HELD_FOUND: Final = (
+    "\n\nText stands on {frames} of {count} images; rectangles are drawn around it. Delete those "
+    "that are none, add your own where something was missed, and mask them."
+)
+FOUND_LABEL: Final = "text"
+FOUND_AT: Final = "Text {number} of {count}: image {image}, frame {frame}"
+FOUND_NONE: Final = "No text was found."
+FOUND_PREVIOUS: Final = "Previous text"
+FOUND_NEXT: Final = "Next text"
+CHECKING: Final = (
+    "Being searched for text in the pixels: {done} of {frames} images. It opens by itself, or is "
+    "held, when that is through."
+)
 ATTEST_CLEAN: Final = "I have looked: no identity in the pixels"
-ATTEST_MASK: Final = "Mask my rectangles, then admit"
+ATTEST_MASK: Final = "Mask the rectangles, then admit"
 ATTEST_REFUSE: Final = "Refuse this study"
 ATTESTED: Final = {
     "clean": "Attested. The study is open for reading.",
-    "mask": "Masked and attested. The study is open for reading.",
+    "mask": "Masked and attested. The study opens once no text is found any more.",
     "refuse": "Refused. The study cannot be read.",
 }
 NO_RECTANGLES: Final = "Draw at least one rectangle in the viewer before you mask."

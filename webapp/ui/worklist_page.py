@@ -85,7 +85,7 @@ def _row(row: CaseRow) -> str:
     progress = (
         words.PROGRESS[row.progress]
         if row.state == "admitted"
-        else f"**{words.STATES[row.state]}**"
+        else f"**{words.STATES[row.state]}**" + _checked(row)
     )
     cells = (
         f"[{short_name(row)}](/read?case={row.id})",
@@ -97,6 +97,11 @@ def _row(row: CaseRow) -> str:
         when(row.created_at),
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _checked(row: CaseRow) -> str:
+    """Return how far the search for text in a case's pixels is."""
+    return "" if row.checked is None else f" {row.checked[0]} of {row.checked[1]}"
 
 
 def pictures(row: CaseRow) -> str:
