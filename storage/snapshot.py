@@ -118,6 +118,8 @@ def is_in_use(file: Path) -> bool:
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError:
         return True
+    except sqlite3.DatabaseError:  # it is none any more, so nobody works with it
+        return False
     return False
 
 

@@ -287,6 +287,15 @@ def test_a_database_in_use_is_not_replaced(place: Place) -> None:
     assert (place.data / "replaced-now" / "overread.db").is_file()
 
 
+def test_a_database_that_is_beyond_repair_is_replaced(place: Place) -> None:
+    place.make()
+    place.world.store.close()
+    (place.data / "overread.db").write_bytes(b"not a database any more" * 1000)
+    _, target = place.restored_to("data", replace=True)
+    with _open(target) as (store, _), store.read() as session:
+        assert session.exec(select(Draft)).one().shown_text == TEXT
+
+
 def test_what_is_missing_or_damaged_already_is_told_and_hinders_nothing(place: Place) -> None:
     world = place.world
     person = world.person("another")
