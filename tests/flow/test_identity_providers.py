@@ -1,5 +1,6 @@
 """Sign-in with an identity provider: what a good one brings, and what a hostile one never does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,13 @@ from tests.flow.hostile_provider import (
 from tests.flow.place import HERE, PASSWORD, Place, furnished, no_pages
 from webapp.app import create_app
 from webapp.auth.gate import Gate
-from webapp.auth.oidc.provider import KEPT_FOR, KEYS_AGAIN_AFTER, QUIET_FOR, Provider
+from webapp.auth.oidc.provider import (
+    CALLS_AT_ONCE,
+    KEPT_FOR,
+    KEYS_AGAIN_AFTER,
+    QUIET_FOR,
+    Provider,
+)
 from webapp.auth.oidc.settings import ProviderSettings
 from webapp.auth.oidc.transport import LARGEST_ANSWER
 from webapp.auth.routes import API
@@ -73,6 +80,7 @@ class Town:
     hospital: HostileProvider
     university: HostileProvider
     given: dict[str, Any] = field(default_factory=dict)
+    transport: httpx2.MockTransport | None = None  # instead of the hospital's own
     _gate: Gate | None = None
 
     @property
@@ -98,7 +106,8 @@ class Town:
 
     def _provider(self, given: dict[str, Any], played: HostileProvider) -> Provider:
         settings = ProviderSettings.model_validate(given)
-        return Provider(settings, self.place.world.clock, played.transport())
+        own = self.transport if played is self.hospital else None
+        return Provider(settings, self.place.world.clock, own or played.transport())
 
     @asynccontextmanager
     async def browser(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -445,6 +454,36 @@ async def test_an_unreachable_provider_is_a_sentence_and_is_left_alone_for_a_mom
     assert [answer.status_code for answer in answers] == [503] * 3
     assert "cannot be reached right now" in answers[0].text
     assert len([r for r in town.hospital.asked if "well-known" in str(r.url)]) == 2
+
+
+async def test_visitors_do_not_make_us_call_without_end(town: Town) -> None:
+    calling = most = 0
+
+    async def slow(request: httpx2.Request) -> httpx2.Response:
+        nonlocal calling, most
+        if not request.url.path.endswith("/token"):
+            return await played.handle_async_request(request)
+        calling += 1
+        most = max(most, calling)
+        await asyncio.sleep(0.01)
+        calling -= 1
+        return httpx2.Response(400, json={"error": "invalid_grant"})
+
+    played = town.hospital.transport()
+    town.transport = httpx2.MockTransport(slow)
+    async with town.browser() as visitor:
+        back = town.hospital.sign_in(await town.begin(visitor)) | {"code": "a guess"}
+        cookies = dict(visitor.cookies)
+        answers = await asyncio.gather(*(_alone(town, cookies, back) for _ in range(30)))
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert 1 < most <= CALLS_AT_ONCE
+
+
+async def _alone(town: Town, cookies: dict[str, str], back: dict[str, str]) -> httpx.Response:
+    async with town.browser() as browser:
+        browser.cookies.update(cookies)
+        return await town.finish(browser, back)
 
 
 async def test_an_answer_is_good_once(town: Town) -> None:

@@ -31,6 +31,7 @@ from webapp.services.pending import Pending
 
 CONNECT_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 10.0
+CALLS_AT_ONCE: Final = 8  # whoever knocks without being signed in can cause one
 KEPT_FOR: Final = timedelta(hours=1)
 KEYS_AGAIN_AFTER: Final = timedelta(seconds=10)
 QUIET_FOR: Final = timedelta(seconds=5)  # after a failure, so that visitors do not queue up
@@ -59,7 +60,9 @@ class _Known:
     discovered: tuple[datetime, Discovered] | None = None
     keys: tuple[datetime, KeySet] | None = None
     failed_at: datetime | None = None
+    certificates: ssl.SSLContext | None = None  # reading them takes longer than a call
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class Provider:
             return known.keys[1]
 
     async def _tokens(self, discovered: Discovered, code: str, pending: Pending) -> Json:
-        async with self._client(pending.redirect_uri) as client, _calls():
+        async with self._client(pending.redirect_uri) as client, self._calling():
             try:
                 answer: Json = await client.fetch_token(
                     discovered.token_endpoint,
@@ -232,7 +235,7 @@ class Provider:
         return answer
 
     async def _get(self, address: str) -> Json:
-        async with self._client() as client, _calls():
+        async with self._client() as client, self._calling():
             response = await client.request("GET", address, withhold_token=True)
         try:
             document = response.json() if response.status_code == httpx2.codes.OK else None
@@ -258,18 +261,19 @@ class Provider:
         )
 
     def _network(self) -> httpx2.AsyncBaseTransport:
-        verify = ssl.create_default_context(cafile=self.settings.ca_file)
-        return httpx2.AsyncHTTPTransport(verify=verify, trust_env=False)
+        known = self._known
+        if known.certificates is None:
+            known.certificates = ssl.create_default_context(cafile=self.settings.ca_file)
+        return httpx2.AsyncHTTPTransport(verify=known.certificates, trust_env=False)
+
+    @asynccontextmanager
+    async def _calling(self) -> AsyncIterator[None]:
+        """Bound a call with its waiting, and tell every failure of the network alike."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S), self._known.calls:
+                yield
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+            raise ProviderUnreachableError(type(error).__name__) from error
 
     def _is_old(self, at: datetime, limit: timedelta) -> bool:
         return self.now() - at >= limit
-
-
-@asynccontextmanager
-async def _calls() -> AsyncIterator[None]:
-    """Bound the whole call, and tell every failure of the network alike."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
-        raise ProviderUnreachableError(type(error).__name__) from error
