@@ -1,11 +1,13 @@
 """What the documents claim, held against the program: they rot otherwise."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from webapp.cli import parser
+from webapp.services.rates import LIMITS, Rate
 from webapp.settings import PREFIX, WebSettings
 
 REPO = Path(__file__).parents[2]
@@ -63,3 +65,18 @@ def test_docs_every_named_test_exists() -> None:
     written = {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
     assert named
     assert named <= written
+
+
+def test_docs_rates_are_the_programs_own() -> None:
+    minutes = {1: "a minute", 10: "in ten minutes", 60: "an hour"}
+
+    def told(rate: Rate) -> str:
+        return f"{rate.times:,} {minutes[rate.period // timedelta(minutes=1)]}"
+
+    expected = [
+        f"| {what.value} | {told(limit.person)} | {told(limit.network)} | {limit.reason} |"
+        for what, limit in LIMITS.items()
+    ]
+    table = (REPO / "docs/security.md").read_text().partition("<!-- rates:")[2].splitlines()[3:]
+    assert table[: len(expected)] == expected
+    assert table[len(expected)] == ""

@@ -168,6 +168,10 @@ CALLS: dict[tuple[str, str], tuple[list[Action], Callable[..., object]]] = {
         [Action.UPLOAD],
         lambda s, actor: list(s.studies.receive(actor, [], "Read")),
     ),
+    ("studies", "receive_instances"): (
+        [Action.UPLOAD],
+        lambda s, actor: s.studies.receive_instances(actor, [], "Read"),
+    ),
     ("studies", "attest"): (
         [Action.ATTEST],
         lambda s, actor: s.studies.attest(actor, s.held.id, Attestation.CLEAN, [], "k"),

@@ -127,6 +127,8 @@ NO_ID: Final = {
     ("GET", "/login/{provider}/callback"),
 }
 """Names that the settings or the program give, of nobody's things."""
+BY_NAME: Final = {("POST", f"{API}/dicomweb/{{collection}}/studies")}
+"""Uploads name their collection. That a name is taken cannot be hidden: names are unique."""
 
 
 def _address(template: str, things: Things) -> str:
@@ -163,7 +165,7 @@ async def test_every_route_with_an_id_has_a_line(place: Place) -> None:
         for method, path in doors(place.gate.app.routes)  # type: ignore[attr-defined] # FastAPI
         if "{" in path and (route := ROUTES.find(method, path)) and route.roles != frozenset()
     }
-    known = set(IN_THE_PATH) | OWN_WINDOW | NO_ID
+    known = set(IN_THE_PATH) | OWN_WINDOW | NO_ID | BY_NAME
     strangers = {door for door in seen if door[1] not in FOR_EVERYBODY} - known
     assert {door for door in strangers if not door[1].startswith("/svelte")} == set()
     assert set(IN_THE_PATH) <= seen
@@ -255,6 +257,20 @@ def _calls(blocks: gr.Blocks, given: str) -> Iterator[dict[str, Any]]:
     """Yield a call of every handler of every page, each field holding `given`."""
     for number, fn in blocks.fns.items():
         yield {"fn_index": number, "data": [given] * len(fn.inputs), "session_hash": uuid4().hex}
+
+
+async def test_no_upload_goes_to_a_foreign_collection(street: Street) -> None:
+    before = _everything(street.place)
+    name = "home of anna"
+    dicom = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + film() + b"\r\n--x--\r\n"
+    related = {"content-type": 'multipart/related; type="application/dicom"; boundary=x'}
+    async with street.program("ben") as ben:
+        answers = [
+            await ben.post(STUDIES, files={"files": ("a.dcm", film())}, data={"collection": name}),
+            await ben.post(f"{API}/dicomweb/{name}/studies", content=dicom, headers=related),
+        ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert _everything(street.place) == before
 
 
 async def test_no_handler_of_a_page_shows_or_changes_what_is_foreign(
