@@ -73,6 +73,8 @@ def rotate(
         StorageFullError: no room; run it again.
     """
     with keys_held(key_file), full_disk_is_refused():
+        for left in key_file.parent.glob(f".{key_file.name}.*"):  # of a run that was killed
+            left.unlink()
         ring = Ring.load(key_file, seal, or_unsealed=True)
         resumed = len(ring.keks) > 1
         if not resumed:

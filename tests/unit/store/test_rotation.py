@@ -180,9 +180,7 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(place: Place, at: int) -
     assert done.damaged == 0
     assert len(place.ring().keks) == 1
     assert place.contents() == OBJECTS
-    assert sorted(path.name for path in place.folder.iterdir() if "keys" not in path.name) == [
-        "blobs"
-    ]
+    assert sorted(path.name for path in place.folder.iterdir()) == ["blobs", "keys.json"]
     assert not (place.folder / "blobs" / JOURNAL).exists()
 
 
