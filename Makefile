@@ -11,7 +11,7 @@ SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder  # a f
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
 .PHONY: help run test test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
-	bench-store bench-intake migration migrate viewer wheel image clean constraints
+	bench-store bench-intake fuzz migration migrate viewer wheel image clean constraints
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -80,6 +80,10 @@ bench-intake: .venv/test.stamp ## a CT of 300 slices beside pydicom alone; what 
 
 bench-worker: .venv/test.stamp ## the engine against one plain generate per question
 	$(BIN)/python -m tests.bench.bench_worker
+
+FUZZ_SECONDS ?= 600
+fuzz: .venv/test.stamp ## mutate files for the bounded scan, guided by coverage: make fuzz FUZZ_SECONDS=600
+	$(BIN)/python -m tests.unit.intake.fuzz_scan .fuzz -max_total_time=$(FUZZ_SECONDS)
 
 migrate: .venv/run.stamp ## bring the database of this data folder to the newest schema
 	$(BIN)/overread init

@@ -1,5 +1,11 @@
 """Damaged files: the scan answers with a refusal or lets pass, whatever the damage."""
 
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,3 +47,14 @@ def test_random_bytes_behind_the_magic_word_are_refused(data: bytes) -> None:
     except RefusedFileError:
         return
     raise AssertionError("random bytes passed as an image")
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this system")
+def test_a_fuzzer_guided_by_coverage_finds_nothing_at_once(tmp_path: Path) -> None:
+    ran = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "tests.unit.intake.fuzz_scan", str(tmp_path), "-runs=4000"],
+        cwd=Path(__file__).parents[3], capture_output=True, check=False, timeout=50,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr.decode("utf-8", "replace")[-2000:]
+    assert b"DONE" in ran.stderr
+    assert not list(tmp_path.glob("crash-*"))
