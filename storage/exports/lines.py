@@ -14,7 +14,7 @@ class Lines:
     """A file of JSON objects: one a line, or all in one list."""
 
     def __init__(self, folder: Path, *, as_list: bool) -> None:
-        spooled = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, dir=folder)  # noqa: SIM115 - closed at exit
+        spooled = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, dir=str(folder))  # noqa: SIM115 - closed at exit
         self._file = cast("BinaryIO", spooled)
         self._as_list = as_list
         self._is_empty = True
