@@ -93,7 +93,8 @@ class HostileProvider:
             return httpx2.Response(200, json=self._document())
         if last == "keys":
             keys = [self._key()] if self.published is None else self.published
-            return httpx2.Response(200, json={"keys": [key.as_dict(private=False) for key in keys]})
+            shown = [key if isinstance(key, dict) else key.as_dict(private=False) for key in keys]
+            return httpx2.Response(200, json={"keys": shown})
         if last == "token":
             return self._tokens(request)
         raise AssertionError(f"nobody should ask for {request.url}")

@@ -655,6 +655,14 @@ async def test_what_providers_rightly_do_otherwise_is_a_setting(
         assert _is_in(await town.sign_in(browser))
 
 
+async def test_the_right_key_is_found_among_others(town: Town) -> None:
+    for_secrets = rsa_key("first").as_dict(private=False, use="enc", alg="RSA-OAEP", kid="secrets")
+    of_tomorrow = {"kty": "AKP", "alg": "ML-DSA-44", "kid": "tomorrow", "pub": "x"}
+    town.hospital.published = [for_secrets, of_tomorrow, ec_key("curve"), rsa_key("first")]
+    async with town.browser() as browser:
+        assert _is_in(await town.sign_in(browser))
+
+
 async def test_keys_may_come_from_an_origin_that_is_listed(town: Town) -> None:
     town.hospital.discovery["jwks_uri"] = "https://keys.hospital.example/keys"
     town.given = {"other_origins": ("https://keys.hospital.example",)}
