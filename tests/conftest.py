@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from storage.engine import Store
 from tests.databases import PostgresServer, postgres_programs, postgres_server
 
 REPO = Path(__file__).parents[1]
+
+settings.register_profile("overread", deadline=None)  # a busy machine is no failure
+settings.load_profile("overread")
 
 
 @pytest.hookimpl(trylast=True)  # after they were shuffled

@@ -246,12 +246,18 @@ def test_serve_says_why_the_model_is_missing_and_stops_with_its_worker(
     installed: Overread, tmp_path: Path
 ) -> None:
     token = installed("tokens", "create", "admin", "--json").json["token"]
-    model = tmp_path / "no-model"
+    model, system = tmp_path / "no-model", tmp_path / "system"
     model.mkdir()
+    system.mkdir()
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")}
     process = subprocess.Popen(  # noqa: S603 - our own program
         [Path(sys.executable).with_name("overread"), "serve", "--port", "0", "--json"],
-        env=kept | {"OVERREAD_DATA_DIR": str(tmp_path / "data"), "OVERREAD_MODEL": str(model)},
+        env=kept
+        | {
+            "OVERREAD_DATA_DIR": str(tmp_path / "data"),
+            "OVERREAD_MODEL": str(model),
+            "TMPDIR": str(system),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -268,6 +274,8 @@ def test_serve_says_why_the_model_is_missing_and_stops_with_its_worker(
             return found if found not in {"", "loading"} else None
 
         assert "overread.json" in _until(reason, process)
+        (scratch,) = (tmp_path / "data" / "tmp").iterdir()  # Gradio's
+        assert scratch.stat().st_mode & 0o777 == 0o700
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
@@ -275,5 +283,7 @@ def test_serve_says_why_the_model_is_missing_and_stops_with_its_worker(
 
     assert process.returncode == 0
     assert not (tmp_path / "data" / "worker.json").exists()
+    assert [path for path in system.iterdir() if "gradio" in path.name] == []
+    assert list((tmp_path / "data" / "tmp").iterdir()) == []
     with pytest.raises((urllib.error.URLError, OSError)):
         _get(f"http://127.0.0.1:{note['port']}/health")
