@@ -256,14 +256,14 @@ def _check_role(route: Route | None, actor: Actor) -> None:
 
 def _explain(refusal: Refusal, scope: Scope) -> Response:
     """Answer a refusal: a person on the way to a page is led on, everything else gets JSON."""
-    wants_page = (
-        scope["method"] == "GET"
-        and not scope["path"].startswith(f"{API}/")
-        and "text/html" in Headers(scope=scope).get("accept", "")
+    is_person = not scope["path"].startswith(f"{API}/") and (
+        "text/html" in Headers(scope=scope).get("accept", "")
     )
-    if wants_page and refusal is NOT_SIGNED_IN:
+    wants_page = is_person and scope["method"] == "GET"
+    if is_person and refusal is NOT_SIGNED_IN and scope["method"] in {"GET", "POST"}:
         query = scope["query_string"].decode("latin-1")
         here = quote(scope["path"]) + (f"?{query}" if query else "")
+        here = here if wants_page else "/"  # what a form had to say is not said again
         return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
     if wants_page and refusal is NEW_PASSWORD_FIRST:
         return RedirectResponse("/account/password", status_code=303)

@@ -157,6 +157,17 @@ async def test_nobody_on_the_way_to_a_page_is_led_to_the_sign_in(client: httpx.A
     assert response.headers["location"] == "/login?next=/%3Fcase%3D3%26x%3Da%2520b"
 
 
+async def test_a_form_sent_after_the_session_ended_leads_to_the_sign_in(
+    client: httpx.AsyncClient,
+) -> None:
+    as_page = await client.post("/account/password", headers={"accept": "text/html,*/*;q=0.8"})
+    as_program = await client.post("/account/password", headers={"accept": "application/json"})
+    at_the_api = await client.post(f"{API}/cases", headers={"accept": "text/html"})
+
+    assert (as_page.status_code, as_page.headers["location"]) == (303, "/login?next=/")
+    assert [as_program.status_code, at_the_api.status_code] == [401, 401]
+
+
 @pytest.mark.parametrize(
     ("name", "path", "status"),
     [
