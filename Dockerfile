@@ -4,18 +4,23 @@ ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
 WORKDIR /src
-COPY pyproject.toml README.md constraints.txt ./
+COPY pyproject.toml README.md ./
+COPY requirements requirements
 COPY webapp webapp
 COPY inference inference
 COPY storage storage
-RUN python -m venv /build && /build/bin/pip install --no-cache-dir uv \
-    && /build/bin/uv build --wheel --out-dir /wheels
+# Every file that an index hands out is one of those that were resolved: its hash is in requirements/.
+RUN python -m venv /build \
+    && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+    && /build/bin/uv build --python /build/bin/python --wheel --no-build-isolation --out-dir /wheels
 RUN python -m venv /opt/web \
     && /build/bin/uv pip install --python /opt/web/bin/python --no-cache \
-       -c constraints.txt /wheels/overread-*.whl
+       --require-hashes -r requirements/web.txt \
+    && /build/bin/uv pip install --python /opt/web/bin/python --no-cache --no-deps /wheels/overread-*.whl
 RUN python -m venv /opt/worker \
     && /build/bin/uv pip install --python /opt/worker/bin/python --no-cache \
-       -c constraints.txt "$(ls /wheels/overread-*.whl)[worker]"
+       --require-hashes -r requirements/worker.txt \
+    && /build/bin/uv pip install --python /opt/worker/bin/python --no-cache --no-deps /wheels/overread-*.whl
 
 FROM ${PYTHON} AS base
 RUN useradd --uid 10001 --user-group --home-dir /data --no-create-home overread \

@@ -8,10 +8,13 @@ export GRADIO_ANALYTICS_ENABLED := False
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder  # a file's tests share what they started
 
+# Hashes are those of the index, not of wheels that happen to lie on this machine.
+HASHED = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --universal --python-version 3.11 -c constraints.txt \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
 .PHONY: help run test test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
-	bench-store bench-intake fuzz migration migrate viewer wheel image clean constraints
+	bench-store bench-intake fuzz migration migrate viewer wheel image clean constraints sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -101,9 +104,21 @@ image: ## build the container images web and worker
 	docker build --target web -t overread-web .
 	docker build --target worker -t overread-worker .
 
-constraints: .venv/uv.stamp ## resolve constraints.txt again
+constraints: .venv/uv.stamp ## resolve constraints.txt and the hashed requirements again
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
+	@$(HASHED) pyproject.toml -o requirements/web.txt
+	@$(HASHED) --extra worker pyproject.toml -o requirements/worker.txt
+	@printf 'uv\nhatchling==1.27.0\n' | $(HASHED) - -o requirements/build.txt
+
+sbom: .venv/uv.stamp ## what the two images hold, as CycloneDX, into dist/
+	@mkdir -p dist
+	@for image in web worker; do $(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
+		requirements/$$image.txt --pyproject pyproject.toml --output-reproducible \
+		-o dist/overread-$$image.cdx.json 2>/dev/null && echo "dist/overread-$$image.cdx.json"; done
+
+audit: .venv/uv.stamp ## known holes in what the images install; needs a network, and says so
+	@.ci/audit
 
 clean: ## remove what the targets made, not your data
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage webapp/viewer/node_modules tests/browser/identity/node_modules
