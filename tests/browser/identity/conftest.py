@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import BIN, START_S, Running
+from webapp.cli.init import set_up
+from webapp.settings import WebSettings
 
 HERE = Path(__file__).parent
 OLDEST_NODE = 20
@@ -53,7 +55,7 @@ def trusting(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     folder = tmp_path_factory.mktemp("trusting")
     ours, theirs = _free_port(), _free_port()
     it = Running(f"http://127.0.0.1:{ours}", folder / "data", "resident", "made-up words", 0)
-    it.cli("init", "--admin", it.name, "--password-stdin", stdin=it.password + "\n")
+    set_up(WebSettings.from_environment({"OVERREAD_DATA_DIR": str(it.data)}), it.name, it.password)
     (folder / "secret").write_text(SECRET)
     (folder / "secret").chmod(0o600)
     issuer = f"http://127.0.0.1:{theirs}"

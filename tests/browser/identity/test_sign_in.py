@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from storage.accounts import people, person_named
+from storage.engine import Store
 from tests.browser.conftest import Running
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]  # starts two servers
@@ -90,7 +92,11 @@ def test_somebody_without_a_role_is_told_and_gets_nothing(
         names = {cookie["name"] for cookie in page.context.cookies(trusting.url)}
 
     assert not names & {"overread", "overread-sign-in"}
-    assert "visitor" not in trusting.cli("users", "list")
+    store = Store.open(f"sqlite:///{trusting.data / 'overread.db'}", migrate=False)
+    with store.read() as session:
+        assert trusting.name in {each.name for each in people(session)}
+        assert person_named(session, "visitor") is None
+    store.close()
     assert refused == []
 
 
