@@ -1,12 +1,14 @@
 """`overread serve`: the web process and, unless there is one elsewhere, a worker beside it."""
 
 import argparse
+import os
 from importlib import import_module
 from typing import Any
 
 from webapp.cli.check import refuse_unsafe
 from webapp.cli.context import Context
 from webapp.cli.parsing import Parsers
+from webapp.services.folders import private_folder
 
 
 def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
@@ -34,6 +36,8 @@ def serve(context: Context) -> int:
     context.require_installation()
     host = context.arguments.host or context.settings.host
     refuse_unsafe(context.settings.model_copy(update={"host": host}))
-    web: Any = import_module("webapp.cli.web")
-    code: int = web.serve(context)
+    with private_folder(context.settings.data_dir) as scratch:
+        os.environ["GRADIO_TEMP_DIR"] = str(scratch)  # else /tmp/gradio, from its import on
+        web: Any = import_module("webapp.cli.web")
+        code: int = web.serve(context)
     return code

@@ -1,7 +1,6 @@
 """The web process itself; imported only to serve, since Gradio takes seconds to load."""
 
 import logging
-import os
 import signal
 import socket
 from types import FrameType
@@ -18,7 +17,6 @@ from webapp.cli.context import Context
 from webapp.cli.output import CommandError
 from webapp.cli.workers import serving_worker
 from webapp.services.bundle import build_services
-from webapp.services.folders import private_folder
 from webapp.settings import WebSettings
 
 logger = logging.getLogger(__name__)
@@ -38,12 +36,7 @@ def serve(context: Context) -> int:
     host = given.host or settings.host
     listener = _listen(host, settings.port if given.port is None else given.port)
     signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once it has shut down
-    with (
-        listener,
-        private_folder(settings.data_dir) as scratch,
-        serving_worker(settings) as worker,
-    ):
-        os.environ["GRADIO_TEMP_DIR"] = str(scratch)  # it would share /tmp/gradio with everybody
+    with listener, serving_worker(settings) as worker:
         known = [provider.settings.id for provider in providers]
         services = build_services(settings, worker, providers=known)
         app = create_app(settings, services, providers=providers)
