@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-CONTEXTS: Final = ("denied", "past", "hypothetical", "family")
+CONTEXTS: Final = ("denied", "past", "hypothetical", "defined", "family")
 NOTHING: Final = re.compile(r"(?!)")
 
 

@@ -8,13 +8,14 @@ words put into their classes. The rules are in `rules.toml`, the words they know
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
 from inference.safety.context import Context, contexts
+from inference.safety.opinion import Opinion, opinion
 from inference.safety.plain import readings
 from inference.safety.slots import Lexicon, Pattern
 from inference.safety.spelling import Speller
@@ -52,6 +53,35 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two things that mean something where they stand near each other."""
+
+    one: re.Pattern[str]
+    other: re.Pattern[str]
+    within: int  # words between
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Pair":
+        """Read a pair as `critical.toml` writes it."""
+        one, other = (re.compile(rf"\b(?:{fields[name]})(?!\w)") for name in ("one", "other"))
+        return cls(one, other, fields["within"])
+
+    def spans(self, plain: str) -> Iterator[tuple[int, int]]:
+        """Return where it is met, from the first of the two to the end of the second."""
+        for one in self.one.finditer(plain):
+            for other in self.other.finditer(plain):
+                first, second = sorted((one.span(), other.span()))
+                between = plain[first[1] : second[0]]
+                apart = first[1] > second[0] or _APART.search(between)
+                if not apart and len(_GAP_WORDS.findall(between)) <= self.within:
+                    yield first[0], second[1]
+
+
+_APART: Final = re.compile(r"[;?!]|[.] ")
+_GAP_WORDS: Final = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule; `says` and `silent` are its examples."""
 
@@ -62,6 +92,8 @@ class Rule:
     slots: tuple[Pattern, ...]
     unless_slots: tuple[Pattern, ...]
     patterns: tuple[re.Pattern[str], ...]
+    pairs: tuple[Pair, ...]
+    opinion: Opinion | None
     unless: tuple[re.Pattern[str], ...]
     silenced_by: tuple[Context, ...]
     only_without_prior: bool
@@ -75,7 +107,18 @@ class Rule:
             return False
         reading = policy().reader.read(sentence) if isinstance(sentence, str) else sentence
         plain = reading.cased if self.case_sensitive else reading.lower
-        return any(map(self._fills, reading.statements)) or any(map(self._matches, plain))
+        return (
+            any(map(self._fills, reading.statements))
+            or any(map(self._matches, plain))
+            or self._resembles(reading.statements)
+        )
+
+    def _resembles(self, statements: Sequence[str]) -> bool:
+        return (
+            self.opinion is not None
+            and self.opinion.speaks(statements)
+            and not any(slots.search(s) for slots in self.unless_slots for s in statements)
+        )
 
     def _fills(self, statement: str) -> bool:
         return any(slots.search(statement) for slots in self.slots) and not any(
@@ -86,10 +129,16 @@ class Rule:
         if any(pattern.search(plain) for pattern in self.unless):
             return False
         return any(
-            not any(context.covers(plain, *match.span()) for context in self.silenced_by)
-            for pattern in self.patterns
-            for match in pattern.finditer(plain)
+            not any(context.covers(plain, *span) for context in self.silenced_by)
+            for span in self._spans(plain)
         )
+
+    def _spans(self, plain: str) -> Iterator[tuple[int, int]]:
+        for pattern in self.patterns:
+            for match in pattern.finditer(plain):
+                yield match.span()
+        for pair in self.pairs:
+            yield from pair.spans(plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +168,7 @@ def policy() -> Policy:
     fields, language, critical = _read("rules"), _read("language"), _read("critical")
     lexicon = _read("lexicon")
     known = contexts(language)
+    pairs = tuple(map(Pair.of, critical["pair"]))
     findings = [pattern for finding in critical["finding"] for pattern in finding["patterns"]]
     classes = fields["classes"]
 
@@ -126,7 +176,7 @@ def policy() -> Policy:
         return tuple(Pattern.of(_filled(pattern, classes)) for pattern in written)
 
     def rule(given: Mapping[str, Any]) -> Rule:
-        by_slots = "slots" in given
+        by_slots = "slots" in given or "by_opinion" in given
         own = given.get("patterns", [] if by_slots else findings)
         unless = given.get("unless", [])
         return Rule(
@@ -137,6 +187,8 @@ def policy() -> Policy:
             slots=slots(given.get("slots", [])),
             unless_slots=slots(unless if by_slots else []),
             patterns=tuple(map(re.compile, own)),
+            pairs=pairs if own is findings else (),
+            opinion=opinion() if given.get("by_opinion") else None,
             unless=tuple(map(re.compile, [] if by_slots else unless)),
             silenced_by=tuple(known[name] for name in given.get("silenced_by", [])),
             only_without_prior=given.get("only_without_prior", False),

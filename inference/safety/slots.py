@@ -25,7 +25,15 @@ _WORD: Final = re.compile(
     r"\d+(?:[.,]\d+)*|q\d+h|[^\W\d_](?:\w|'(?=\w))*|[.,;:?!()|•·–—%→\n]|(?<= )-(?= )|[+&]"
 )
 _DOTTED: Final = re.compile(r"\b(?:[a-z]\.){2,}")
-_SHORT: Final = re.compile(r"\b(?:h/o|s/p|r/o|w/o|c/w)(?!\w)|\bw/")
+_SHORT: Final = re.compile(r"\b(?:h/o|s/p|r/o|w/o|c/w|k/c/o)(?!\w)|\bw/")
+_LONG: Final = {
+    "r/v": "review",
+    "c/s": "consult",
+    "d/c": "discharge",
+    "a&e": "casualty",
+    "mc&s": "cultures",
+}
+_ABBREVIATED: Final = re.compile(rf"(?<!\w)(?:{'|'.join(_LONG)})(?!\w)")
 _ITEM: Final = re.compile(r"^[\W_]*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)][\s]+)?[\W_]*")
 _STOPS: Final = frozenset(".?!")
 _MARKS: Final = frozenset(".,;:?!()")
@@ -150,6 +158,7 @@ _CLASS: Final = re.compile(rf"<(?!(?:{START}|look|mind|contrast|opens)>)[\w-]+>"
 
 def _words(sentence: str) -> list[str]:
     text = _DOTTED.sub(lambda match: match[0].replace(".", ""), sentence)
+    text = _ABBREVIATED.sub(lambda match: _LONG[match[0]], text)
     text = _SHORT.sub(lambda match: match[0].replace("/", ""), _ITEM.sub("", text))
     return [_MARK.get(word, word) for word in _WORD.findall(text)]
 

@@ -18,12 +18,14 @@ from tests.unit.safety.sentences import (
     RAISES,
     SCORED_FIRST,
     SILENT,
+    WRITERS,
     Half,
     Labelled,
     labelled,
     scored_first,
     unforeseen,
     voices,
+    written_by,
 )
 
 
@@ -132,6 +134,26 @@ def test_many_voices_are_understood(half: Half) -> None:
     assert reached.precision >= 0.90
     assert reached.advice_withheld >= FLOORS[half].advice * reached.advice
     assert reached.reports_withheld <= FLOORS[half].withheld * reached.reports
+
+
+def test_writers_who_were_read_are_understood() -> None:
+    names = WRITERS["train"] + WRITERS["dev"]
+    reached = score("read", [s for name in names for s in written_by(name)])
+    tell(str(reached))
+    assert reached.recall >= 0.93
+    assert reached.precision >= 0.95
+    assert reached.advice_withheld >= 0.93 * reached.advice
+    assert reached.reports_withheld <= 0.01 * reached.reports
+
+
+def test_writers_who_were_only_scored_are_understood_as_well_as_told() -> None:
+    """What is reached, not what is wanted: 0.99 of advice, 0.98 of findings, 1 % of the rest."""
+    reached = score("scored", [s for name in WRITERS["test"] for s in written_by(name)])
+    tell(str(reached))
+    assert reached.recall >= 0.92
+    assert reached.precision >= 0.86
+    assert reached.advice_withheld >= 0.87 * reached.advice
+    assert reached.reports_withheld <= 0.03 * reached.reports
 
 
 @pytest.mark.parametrize("name", SCORED_FIRST)

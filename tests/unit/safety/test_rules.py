@@ -38,6 +38,7 @@ def test_the_rules_that_must_exist_do() -> None:
         "treatment.specialist",
         "treatment.lifestyle",
         "treatment.reassurance",
+        "treatment.resembles",
         "urgent.critical",
         "comparison.without_prior",
         "certainty.definitive",
@@ -145,6 +146,32 @@ def test_spelling_does_not_hide_advice(sentence: str) -> None:
     ],
 )
 def test_urgent_flag_follows_negation(sentence: str, speaks: bool) -> None:
+    assert RULES["urgent.critical"].speaks(sentence) is speaks
+
+
+@pytest.mark.parametrize(
+    ("sentence", "speaks"),
+    [
+        pytest.param("The spleen is in bits.", True, id="organ, then harm"),
+        pytest.param("There is a hole in the bowel.", True, id="harm, then organ"),
+        pytest.param("The spleen is not torn.", False, id="denied inside the pair"),
+        pytest.param("The bowel is normal; a tendon is torn.", False, id="another statement"),
+        pytest.param(
+            "The liver is smooth, of normal size and even texture, and a tendon is torn.",
+            False,
+            id="too far apart",
+        ),
+        pytest.param("Rupture of the Achilles tendon.", False, id="harm to something else"),
+        pytest.param("Embolisation coils in the artery.", False, id="material of treatment"),
+        pytest.param("A stroke happens when blood cannot reach the brain.", False, id="defined"),
+        pytest.param("A skin fold can mimic a pneumothorax.", False, id="mistaken for"),
+        pytest.param("Expiratory films may show a pneumothorax.", False, id="looked for"),
+        pytest.param("Ruptured ectopic pregnancy in 2015.", False, id="dated"),
+        pytest.param("The stroke as a teenager left no mark.", False, id="of youth"),
+        pytest.param("Known stroke, and now a subdural haematoma.", True, id="past and new"),
+    ],
+)
+def test_a_finding_told_in_other_words_is_flagged(sentence: str, speaks: bool) -> None:
     assert RULES["urgent.critical"].speaks(sentence) is speaks
 
 

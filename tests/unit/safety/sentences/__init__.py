@@ -3,7 +3,9 @@
 `dev` was open while the rules were written; `held_out` was written before and is only scored. A
 sentence about a critical finding carries its label in its form. `voices` were written in many
 manners before policy 3, and fall into an open and a held half by their own text. `fresh` and the
-rounds came one after the other; what each scored at first is at the head of its file.
+rounds came one after the other; what each scored at first is at the head of its file. The
+`writers` have a manner each and are divided by writer: `train` and `dev` were read while policy 5
+was made, `test` was only scored.
 """
 
 import tomllib
@@ -20,6 +22,15 @@ MIXED: Final = "critical_suggested"  # dev only: sentences found hard, by no one
 SILENT: Final = frozenset({"negated", "historical", "hypothetical", "family", "template_absent"})
 
 SCORED_FIRST: Final = ("fresh", "round1", "round2", "round3", "round4")
+
+WRITERS: Final = {
+    "train": (
+        *("academic_us", "assistant", "body_specialties", "consultant"),
+        *("neuro_msk", "portal", "registrar", "side_remarks", "talk", "told_and_seen"),
+    ),
+    "dev": ("dictation", "teaching"),
+    "test": ("clinic_chat", "icu_ed"),
+}
 
 Half = Literal["dev", "held_out"]
 
@@ -70,6 +81,12 @@ def voices(half: Half) -> tuple[Labelled, ...]:
 def scored_first(name: str) -> tuple[Labelled, ...]:
     """Return one of `SCORED_FIRST`: written and scored before the rules were mended for it."""
     return _read(name)
+
+
+@cache
+def written_by(writer: str) -> tuple[Labelled, ...]:
+    """Return the sentences of one of `WRITERS`."""
+    return _read(f"writers/{writer}")
 
 
 def _read(name: str) -> tuple[Labelled, ...]:
