@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = list[list[object]]
+Boxes = list[list[Any]]
 
 
 class Searched:

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ from storage.intake.wire import send
 
 _MOST_READ: Final = 24  # lines of a piece; one with more is text, whatever they say
 _LONGEST_MARKER: Final = 16  # width of a line of markers in its heights
+_SURE_SEEN: Final = 0.6  # of the detector's score; below it, only what can be read is text
+_SURE_READ: Final = 0.65  # of the recogniser's
 _MODELS: Final = Path(rapidocr.__file__).parent / "models"
 _ENGINE: Final = {
     "engine_type": EngineType.ONNXRUNTIME,
@@ -88,29 +91,47 @@ class Finder:
         """
         size = picture.shape[1] * scale, picture.shape[0] * scale
         enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
-        quads = self._detect(enlarged).boxes
-        boxes = [] if quads is None else [_around(quad, enlarged) for quad in quads]
-        said = self._said(enlarged, boxes)
+        seen = self._detect(enlarged)
+        if seen.boxes is None:
+            return []
+        boxes = [_around(quad, enlarged) for quad in seen.boxes]
+        said = self._said(enlarged, boxes, seen.scores)
         return [
             (c0 // scale, r0 // scale, c1 // scale, r1 // scale, words)
             for (c0, r0, c1, r1), words in zip(boxes, said, strict=True)
+            if words is not None
         ]
 
-    def _said(self, picture: NDArray[Any], boxes: list[tuple[int, int, int, int]]) -> list[str]:
-        """Return for each box the markers it says; an empty string for any other text."""
-        said = [""] * len(boxes)
-        short = [
+    def _said(
+        self,
+        picture: NDArray[Any],
+        boxes: Sequence[tuple[int, int, int, int]],
+        scores: Sequence[float],
+    ) -> list[str | None]:
+        """Return for each box the markers it says, an empty string for any other text.
+
+        None where neither the detector nor the recogniser is sure that it is text: the outline
+        of an organ, a vessel end-on.
+        """
+        said: list[str | None] = [""] * len(boxes)
+        to_read = [
             number
             for number, (c0, r0, c1, r1) in enumerate(boxes)
-            if c1 - c0 <= _LONGEST_MARKER * (r1 - r0)
+            if c1 - c0 <= _LONGEST_MARKER * (r1 - r0) or scores[number] < _SURE_SEEN
         ]
-        if not short or len(boxes) > _MOST_READ:
+        if not to_read or len(boxes) > _MOST_READ:
             return said
-        cut = [picture[boxes[n][1] : boxes[n][3] + 1, boxes[n][0] : boxes[n][2] + 1] for n in short]
+        cut = [_cut(picture, boxes[number]) for number in to_read]
         read = self._recognise(TextRecInput(img=cut))
-        for number, text, score in zip(short, read.txts, read.scores, strict=True):
-            said[number] = marker(text, score)
+        for number, text, score in zip(to_read, read.txts, read.scores, strict=True):
+            is_text = scores[number] >= _SURE_SEEN or score >= _SURE_READ
+            said[number] = marker(text, score) if is_text else None
         return said
+
+
+def _cut(picture: NDArray[Any], box: tuple[int, int, int, int]) -> NDArray[Any]:
+    """Return the part of a picture within a box."""
+    return picture[box[1] : box[3] + 1, box[0] : box[2] + 1]
 
 
 def _around(quad: NDArray[np.int32], picture: NDArray[Any]) -> tuple[int, int, int, int]:

@@ -121,7 +121,7 @@ class Checking:
         """
         deadline = None if within_s is None else time.monotonic() + within_s
         self._wake.set()
-        while waiting := self._waiting(case_ids, told):
+        while not self._stop.is_set() and (waiting := self._waiting(case_ids, told)):
             if deadline is not None and time.monotonic() >= deadline:
                 return
             if self._thread is not None or not self._check_next(waiting, deadline, told):

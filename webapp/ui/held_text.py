@@ -27,7 +27,7 @@ def places(case: CaseView) -> list[Place]:
 def regions(case: CaseView) -> list[dict[str, Any]]:
     """Return the rectangles to begin with, one for each box on each of its frames."""
     numbers = {place: number for number, place in enumerate(places(case))}
-    drawn = [
+    drawn: list[dict[str, Any]] = [
         {
             "id": f"{_FOUND}{number}-{frame}",
             "type": "bbox",
@@ -41,7 +41,7 @@ def regions(case: CaseView) -> list[dict[str, Any]]:
         for number, text in enumerate(case.found_text)
         for frame in text.frames
     ]
-    return sorted(drawn, key=lambda region: region["sentence"])[:MOST_DRAWN]
+    return sorted(drawn, key=lambda region: int(region["sentence"]))[:MOST_DRAWN]
 
 
 def masks(case: CaseView, on_screen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

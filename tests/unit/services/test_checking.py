@@ -66,8 +66,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, plain: Path) -> Path:
 def two_lines(piece: NDArray[Any]) -> Boxes:
     """Find each of the film's two lines on its own."""
     return where_white(piece[:20]) + [
-        [c0, r0 + 20, c1, r1 + 20, said]
-        for c0, r0, c1, r1, said in where_white(piece[20:])  # type: ignore[operator] # numbers
+        [c0, r0 + 20, c1, r1 + 20, said] for c0, r0, c1, r1, said in where_white(piece[20:])
     ]
 
 
@@ -323,4 +322,13 @@ def test_a_stopping_process_does_not_wait_for_a_long_case(
     checking = make(Searched(slow)).checking
     checking.start()
     checking.stop()
+    assert the_case(world).state is CaseState.CHECKING
+
+
+def test_nobody_waits_for_a_process_that_stops(
+    world: World, make: Making, reader: Actor, plain: Path
+) -> None:
+    studies = make(Searched())
+    studies.checking.stop()
+    assert take(studies, reader, plain).outcome == "checking"
     assert the_case(world).state is CaseState.CHECKING
