@@ -39,8 +39,8 @@ def say(text: str) -> None:
 def eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Stretch all values over 0 to 255."""
     values = pixels.astype(np.float32)
-    low, high = values.min(), values.max()
-    return ((values - low) / max(1.0, high - low) * 255).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    return np.asarray((values - low) / max(1.0, high - low) * 255, np.uint8)
 
 
 def grounds(folder: Path, shared: Path | None) -> list[NDArray[np.uint8]]:

@@ -1,6 +1,5 @@
 """Studies with text in their pixels, through the door with everything real."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from storage.vocabulary import Role
 from tests.bench.pixel_corpus import Known, known_files
 from tests.flow.place import COLLECTION, Place
 from tests.flow.terminal import Overread
+from webapp.cli.samples import shipped_studies
 
 API = "/api/v1"
 QUICK = {"h02_tr.dcm", "h06_br.dcm", "h08_none.dcm", "2_ORIGINAL.dcm"}
@@ -20,7 +20,7 @@ QUICK = {"h02_tr.dcm", "h06_br.dcm", "h08_none.dcm", "2_ORIGINAL.dcm"}
 @pytest.fixture
 def named(tmp_path: Path) -> Path:
     """Return the CT slice that pydicom ships, with a name written on it."""
-    ct = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
+    ct = pydicom.dcmread(shipped_studies()[0])
     layer = Image.new("L", (128, 128))
     font = ImageFont.load_default(12)
     ImageDraw.Draw(layer).text((6, 8), "HOLLOWAY, Anna", fill=255, font=font)
@@ -69,8 +69,8 @@ def test_the_command_line_waits_for_the_outcome(overread: Overread, named: Path)
 
 
 @pytest.fixture(scope="module")
-def known(shared: Path) -> Iterator[dict[str, Known]]:
-    yield {each.name: each for each in known_files(shared) if each.name in QUICK}
+def known(shared: Path) -> dict[str, Known]:
+    return {each.name: each for each in known_files(shared) if each.name in QUICK}
 
 
 @pytest.mark.shared
