@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from tests.flow.fake_worker import KEY, FakeWorker, running_worker
 from tests.flow.place import Place, furnished
 from tests.flow.terminal import Overread, Ran
+from tests.searchers import Searched
 from webapp.cli import main
+from webapp.services.bundle import build_services
 
 
 @pytest.fixture
@@ -36,6 +39,14 @@ def quiet_logging() -> Iterator[None]:
     yield
     root.handlers, root.level = handlers, level
     logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands find no text in pixels, without loading the models that would look."""
+    monkeypatch.setattr(
+        "webapp.cli.context.build_services", partial(build_services, searcher=Searched())
+    )
 
 
 @pytest.fixture

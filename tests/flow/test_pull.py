@@ -18,9 +18,12 @@ from tests.flow.terminal import Overread, Ran
 from tests.unit.intake.samples import bundled, ct
 from webapp.auth.routes import API
 
-pytestmark = pytest.mark.skipif(
-    not is_installed(), reason="Orthanc with its DICOMweb plugin is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not is_installed(), reason="Orthanc with its DICOMweb plugin is not installed"
+    ),
+    pytest.mark.usefixtures("quick_search"),
+]
 NAMING = ("Morgenstern", "MRN-7741902", "19310427", "1.2.3.4.5")
 
 

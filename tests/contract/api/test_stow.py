@@ -18,6 +18,7 @@ from storage.vocabulary import Role
 from tests.flow.orthanc import Orthanc, is_installed, running_orthanc
 from tests.flow.place import COLLECTION, Place
 from tests.flow.served import served
+from tests.searchers import Searched
 from tests.unit.intake.samples import ct, film
 from webapp.auth.routes import API
 
@@ -36,6 +37,12 @@ def slices(study: str, count: int = 3) -> list[bytes]:
 
 SLICES = slices("1.2.3.4.5.1")
 REPORT = ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33", SOPInstanceUID="1.2.3.4.5.88")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_search(place: Place) -> None:
+    """Find no text in pixels at once: what is answered must not hang on how busy a machine is."""
+    place.services.studies.checking.searcher = Searched()
 
 
 def related(*files: bytes, kind: str = "application/dicom") -> bytes:
@@ -129,8 +136,9 @@ async def test_only_those_who_may_upload_into_the_collection_may(place: Place) -
     assert len(place.world.rows(Case)) == before
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def address(place: Place) -> Iterator[str]:
+    """Serve the application for all tests here; once it is stopped, it looks for no more text."""
     with served(place.gate) as base:
         yield f"{base}{API}/dicomweb/{COLLECTION.replace(' ', '%20')}"
 
