@@ -41,6 +41,9 @@ run: .venv/run.stamp ## start Overread with the demo model and sample studies on
 	@exec $(BIN)/overread serve
 
 test: .venv/test.stamp check ## everything: checks, then the whole suite with browser and Postgres
+	$(TEST_ENV) $(BIN)/pytest $(SPREAD)
+
+coverage: .venv/test.stamp ## the whole suite once more, slower, with the lines that it does not reach
 	$(TEST_ENV) $(BIN)/pytest $(SPREAD) --cov --cov-report=term:skip-covered
 
 test-fast: .venv/test.stamp ## unit, flow and contract tests only
