@@ -13,7 +13,7 @@ HASHED = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 UV_INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet -c constraints.txt
 
-.PHONY: help run test test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
+.PHONY: help run test coverage test-fast test-ray check fmt fmt-check lint types imports docs-check bench bench-worker \
 	bench-store bench-intake fuzz migration migrate viewer wheel image clean constraints sbom audit
 
 help: ## list the targets
@@ -40,7 +40,7 @@ run: .venv/run.stamp ## start Overread with the demo model and sample studies on
 	@$(BIN)/overread init --samples
 	@exec $(BIN)/overread serve
 
-test: .venv/test.stamp check ## everything: checks, then the whole suite with browser and Postgres
+test: .venv/test.stamp fmt-check lint types imports ## everything: checks, then the whole suite with browser and Postgres
 	$(TEST_ENV) $(BIN)/pytest $(SPREAD)
 
 coverage: .venv/test.stamp ## the whole suite once more, slower, with the lines that it does not reach
