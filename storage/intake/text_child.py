@@ -36,6 +36,7 @@ _MOST_READ: Final = 24  # lines of a piece; one with more is text, whatever they
 _LONGEST_MARKER: Final = 16  # width of a line of markers in its heights
 _SURE_SEEN: Final = 0.6  # of the detector's score; below it, only what can be read is text
 _SURE_READ: Final = 0.65  # of the recogniser's
+_SMALL: Final = 0.1  # of the piece: hardly an organ
 _MODELS: Final = Path(rapidocr.__file__).parent / "models"
 _ENGINE: Final = {
     "engine_type": EngineType.ONNXRUNTIME,
@@ -110,8 +111,8 @@ class Finder:
     ) -> list[str | None]:
         """Return for each box the markers it says, an empty string for any other text.
 
-        None where neither the detector nor the recogniser is sure that it is text: the outline
-        of an organ, a vessel end-on.
+        None where neither the detector nor the recogniser is sure that it is text, and it is as
+        large as an organ's outline or no letter is read in it, as in a vessel end-on.
         """
         said: list[str | None] = [""] * len(boxes)
         to_read = [
@@ -124,7 +125,10 @@ class Finder:
         cut = [_cut(picture, boxes[number]) for number in to_read]
         read = self._recognise(TextRecInput(img=cut))
         for number, text, score in zip(to_read, read.txts, read.scores, strict=True):
-            is_text = scores[number] >= _SURE_SEEN or score >= _SURE_READ
+            sure = scores[number] >= _SURE_SEEN or score >= _SURE_READ
+            column0, row0, column1, row1 = boxes[number]
+            small = min(column1 - column0, row1 - row0) <= _SMALL * min(picture.shape[:2])
+            is_text = sure or (small and any(letter.isalnum() for letter in text))
             said[number] = marker(text, score) if is_text else None
         return said
 
