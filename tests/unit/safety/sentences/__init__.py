@@ -25,8 +25,8 @@ SCORED_FIRST: Final = ("fresh", "round1", "round2", "round3", "round4")
 
 WRITERS: Final = {
     "train": (
-        *("academic_us", "assistant", "body_specialties", "consultant"),
-        *("neuro_msk", "portal", "registrar", "side_remarks", "talk", "told_and_seen"),
+        *("academic_us", "assistant", "body_specialties", "consultant", "neuro_msk", "portal"),
+        *("registrar", "side_remarks", "talk", "generalities", "plain_findings", "told_and_seen"),
     ),
     "dev": ("dictation", "teaching"),
     "test": ("clinic_chat", "icu_ed"),
