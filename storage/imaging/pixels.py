@@ -5,6 +5,7 @@ is what viewer and model read: after the modality rescale where 16 bits hold it 
 that CT is in Hounsfield units, otherwise stored values with their slope and intercept.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from storage.errors import UnsupportedImageError
 
@@ -73,7 +75,9 @@ def decode_frames(dataset: Dataset) -> Frames:
         UnsupportedImageError: a pixel layout that cannot be served in 16 bits.
     """
     photometric = str(dataset.PhotometricInterpretation)
-    pixels = pixel_array(dataset)
+    pixels = _as_they_lie(dataset) if photometric in GREY else None
+    if pixels is None:
+        pixels = pixel_array(dataset)
     if photometric == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, dataset)
     colour = photometric not in GREY
@@ -111,6 +115,18 @@ def serve(
                 values += np.uint16(int(intercept) % 65536)
                 return Served(values.view(dtype), 1.0, 0.0, units)
     return Served(frames.stored, slope, intercept, units)
+
+
+def _as_they_lie(dataset: Dataset) -> NDArray[Any] | None:
+    """Return grey pixels that are not encoded at all, without a decoder; None for any others."""
+    allocated = int(dataset.BitsAllocated)
+    plain = dataset.file_meta.TransferSyntaxUID in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+    if not plain or allocated not in (8, 16) or int(dataset.SamplesPerPixel) != 1:
+        return None
+    shape = int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns)
+    kind = "i" if dataset.PixelRepresentation else "u"
+    pixels = np.frombuffer(dataset.PixelData, f"<{kind}{allocated // 8}", math.prod(shape))
+    return pixels.reshape(shape)
 
 
 def _high_byte(frames: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
