@@ -84,6 +84,9 @@ bench-intake: .venv/test.stamp ## a CT of 300 slices beside pydicom alone; what 
 	$(BIN)/python -m tests.bench.bench_intake
 	$(BIN)/python -m tests.bench.bench_hostile
 
+bench-pixels: .venv/test.stamp ## which text in pixels is found, by height and contrast: make bench-pixels DATA=FOLDER
+	$(BIN)/python -m tests.bench.bench_pixels $(DATA)
+
 bench-worker: .venv/test.stamp ## the engine against one plain generate per question
 	$(BIN)/python -m tests.bench.bench_worker
 
