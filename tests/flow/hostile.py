@@ -1,5 +1,6 @@
 """Hostile and unlucky files by the number of their row, each with what must become of it."""
 
+import gzip
 import io
 import random
 import stat
@@ -16,7 +17,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from tests.flow.canaries import KINDS, UTF_8, Mint, dicom, everywhere, jpeg, png
+from tests.flow.canaries import KINDS, UTF_8, Mint, dicom, everywhere, jpeg, png, volume
 from tests.unit.intake.samples import (
     BUNDLED,
     DX_CLASS,
@@ -28,6 +29,7 @@ from tests.unit.intake.samples import (
     dataset,
     element,
     film,
+    nifti,
     picture,
     picture_bytes,
     planted,
@@ -179,6 +181,14 @@ def compressed_with_names() -> bytes:
     frame = jpeg(NAMES)
     eight = {"Rows": 16, "Columns": 16, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
     return compressed([frame], JPEGBaseline8Bit, **eight)
+
+
+def nifti_bomb() -> bytes:
+    """Return a packed volume of 300 MB of nothing."""
+    voxels = np.zeros((4, 4, 4), np.int16)
+    header = bytearray(nifti(voxels, np.eye(4))[:352])
+    header[40:56] = struct.pack("<8h", 3, 512, 512, 600, 1, 1, 1, 1)
+    return gzip.compress(bytes(header) + bytes(300_000_000), 1)
 
 
 def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
@@ -425,6 +435,8 @@ def rows() -> Iterator[Row]:
                   partial(colours_of, mode))  # fmt: skip
     yield Row(70, "zip bomb", lambda: zipped({"a": bytes(300_000_000)}, zipfile.ZIP_DEFLATED),
               "archive_bomb")  # fmt: skip
+    yield Row(70, "gzip bomb in a NIfTI", nifti_bomb, "archive_bomb")
+    yield Row(70, "NIfTI with names", lambda: volume(NAMES), HELD, None, NAMES)
     yield Row(70, "zip in a zip", lambda: zipped({"a.zip": zipped({"b": ct()})}), "archive_nested")
     yield Row(70, "too many entries", many_entries, "archive_too_many_entries")
     for name, member in (
