@@ -19,6 +19,7 @@ KnownError = StorageError | InferenceError | ServiceError
 KNOWN: Final = (StorageError, InferenceError, ServiceError)
 
 STATUS_OF: Final[Mapping[str, int]] = {
+    "account_closed": 403,
     "answer_failed": 502,
     "archive_failed": 502,
     "archive_redirected": 502,
@@ -45,6 +46,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "model_refused": 503,
     "model_unavailable": 503,
     "name_taken": 409,
+    "no_role": 403,
     "not_allowed": 403,
     "not_enough_memory": 503,
     "not_found": 404,
@@ -53,6 +55,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "own_read_required": 409,
     "parts_refused": 400,
     "password_change_required": 403,
+    "password_sign_in_off": 403,
     "question_in_progress": 409,
     "question_too_long": 422,
     "request_refused": 422,
@@ -60,6 +63,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "second_person_required": 403,
     "service_error": 500,
     "sign_in_failed": 401,
+    "sign_in_replayed": 401,
     "stale_revision": 409,
     "storage_error": 500,
     "storage_full": 507,
