@@ -19,7 +19,7 @@ from storage.phantoms import write_studies
 from storage.tables import Attestation, Case, Image, Instance, PixelCheck, PixelText
 from storage.vocabulary import CaseState, Role
 from tests.searchers import Boxes, Searched, where_white
-from tests.unit.services.world import World
+from tests.unit.services.world import World, on_both_databases
 from webapp.services.actor import Actor
 from webapp.services.checking import CLAIM, Checking
 from webapp.services.errors import HeldError, TextLeftError
@@ -180,6 +180,7 @@ def test_a_study_that_is_searched_is_seen_by_nobody_but_its_uploader(
         )
 
 
+@on_both_databases
 def test_another_process_takes_up_what_one_left_behind(
     world: World, make: Making, reader: Actor, written: Path
 ) -> None:
@@ -243,6 +244,7 @@ def masks(world: World, *boxes: tuple[int, int, int, int]) -> list[dict[str, Any
     return [{"image_id": str(image.id), "coords": list(box)} for box in boxes]
 
 
+@on_both_databases
 def test_masking_all_text_admits_a_study_after_another_search(
     world: World, make: Making, reader: Actor, written: Path
 ) -> None:
