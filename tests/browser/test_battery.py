@@ -33,7 +33,7 @@ def page(chromium: Browser, running: Running) -> Iterator[Page]:
 
 def _open(page: Page, running: Running, folder: Path, *, ct: bool) -> None:
     """Bring a made-up study in, open it and commit an own read."""
-    write_studies(folder, count=1, seed=11, size=256, ct_every=1 if ct else 0)
+    write_studies(folder, count=1, seed=1, size=256, ct_every=1 if ct else 0)
     study = next(folder.rglob("*.dcm")).parent
     listed = running.cli("ingest", str(study), "--collection", f"Battery {ct}").splitlines()
     case_id = re.search(r'"case_id": ?"([0-9a-f-]{36})"', listed[0])

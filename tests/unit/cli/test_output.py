@@ -23,6 +23,8 @@ def test_views_become_the_json_the_api_would_send() -> None:
         "disabled": False,
         "must_change_password": False,
         "created_at": "2026-11-22T12:00:00Z",
+        "open_sessions": 0,
+        "has_password": True,
     }
 
 
