@@ -116,6 +116,7 @@ async def _killed_while_it_answers(server: Server) -> None:
         with pytest.raises(WorkerUnavailableError, match=r"connection broke|broke off"):
             async for _ in answer:
                 pass
+    await asyncio.to_thread(server.process.wait)
     with pytest.raises(WorkerUnavailableError, match="nothing answers"):
         await client.models()
     await client.aclose()
