@@ -79,6 +79,7 @@ KINDS: Final[Mapping[Action, Kind]] = {
     Action.REMOVE_MEMBER: Kind("110113", "U", "110135"),
     Action.LIST_MEMBERS: Kind("110112", "E"),
     Action.UPLOAD: Kind("110107", "C"),
+    Action.SEARCH_PIXELS: Kind("110103", "U"),
     Action.ATTEST: Kind("110103", "U"),
     Action.EXPORT_STUDY: Kind("110106", "R"),
     Action.EXPORT: Kind("110106", "C"),

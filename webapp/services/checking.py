@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 from sqlmodel import Session
 
+from storage.audit import append_event
 from storage.blobs import BlobStore
 from storage.cases import images_of, instances_of
 from storage.checks import any_waits, checks_of, claim, note, still_checking, texts_of
@@ -29,8 +30,10 @@ from storage.intake.pixel_text import Frames, Searching, TextBox
 from storage.intake.refusals import RefusedFileError
 from storage.intake.sandbox import SandboxError
 from storage.tables import Case, Image, Instance, PixelCheck
-from storage.vocabulary import CaseState
+from storage.vocabulary import CaseState, Outcome
 from webapp.services.pictures import frame_values
+from webapp.services.policy import Action
+from webapp.services.work import app_version
 
 CLAIM: Final = timedelta(seconds=60)
 RENEW_S: Final = 15.0
@@ -240,6 +243,18 @@ class Checking:
             case.held_because = [*case.held_because, *codes]
             case.state = CaseState.HELD if case.held_because else CaseState.ADMITTED
             session.add(case)
+            append_event(
+                session,
+                actor_id=None,
+                role=None,
+                action=Action.SEARCH_PIXELS.value,
+                object_type="case",
+                object_id=str(case.id),
+                outcome=Outcome.SUCCESS,
+                code=codes[0] if codes else "",
+                at=self.now(),
+                app_version=app_version(),
+            )
         logger.info("pixels.checked", extra={"count": search.done})
 
     def _give_back(self, search: _Search) -> None:

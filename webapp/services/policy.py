@@ -38,6 +38,7 @@ class Action(StrEnum):
     REMOVE_MEMBER = "collection.member_removed"
     LIST_MEMBERS = "collection.members_listed"
     UPLOAD = "study.received"
+    SEARCH_PIXELS = "study.searched"
     ATTEST = "study.attested"
     EXPORT_STUDY = "study.exported"
     EXPORT = "export.made"
@@ -111,6 +112,7 @@ ACTIONS: Final[dict[Action, Rule]] = {
     Action.REMOVE_MEMBER: Rule(ADMINS, "remove members", "membership opens studies"),
     Action.LIST_MEMBERS: Rule(ADMINS, "list members", "names are nobody else's business"),
     Action.UPLOAD: Rule(READERS_UP, "upload studies", "bringing data in is a responsibility"),
+    Action.SEARCH_PIXELS: Rule(ADMINS, "search pixels for text", "Overread does it by itself"),
     Action.ATTEST: Rule(READERS_UP, "decide about held pixels", "needs a trained eye"),
     Action.EXPORT_STUDY: Rule(ADMINS, "export studies", "data leave the house"),
     Action.EXPORT: Rule(ADMINS, "make exports", "data leave the house"),

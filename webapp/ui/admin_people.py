@@ -20,7 +20,14 @@ ASK = {
     DISABLE: (words.CONFIRM_DISABLE, words.DO_DISABLE),
 }
 OF_THE_MACHINE = frozenset(
-    {Action.REQUEST, Action.START, Action.STOP, Action.KEEP_HEAD, Action.ENSURE_FIRST_ACCOUNT}
+    {
+        Action.REQUEST,
+        Action.START,
+        Action.STOP,
+        Action.KEEP_HEAD,
+        Action.SEARCH_PIXELS,
+        Action.ENSURE_FIRST_ACCOUNT,
+    }
 )
 """Actions nobody chooses to do."""
 

@@ -105,6 +105,10 @@ def test_a_study_without_text_is_admitted(
 ) -> None:
     assert take(make(Searched()), reader, plain).outcome == "admitted"
     assert the_case(world).state is CaseState.ADMITTED
+    assert world.events() == [
+        ("study.received", "success", ""),
+        ("study.searched", "success", ""),
+    ]
 
 
 def test_text_holds_a_study_and_its_boxes_are_kept(
@@ -113,6 +117,7 @@ def test_text_holds_a_study_and_its_boxes_are_kept(
     outcome = take(make(Searched(two_lines)), reader, written)
     assert (outcome.outcome, outcome.code) == ("held", "text_in_pixels")
     assert "Text was found" in outcome.message
+    assert world.events()[-1] == ("study.searched", "success", "text_in_pixels")
     boxes = {
         (t.frame, t.column0, t.row0, t.column1, t.row1, t.marker) for t in world.rows(PixelText)
     }

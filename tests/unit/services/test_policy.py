@@ -73,6 +73,7 @@ PUBLISHED: dict[Action, set[Role]] = {
     Action.START: {A},
     Action.STOP: {A},
     Action.KEEP_HEAD: {A},
+    Action.SEARCH_PIXELS: {A},
     # one's own account
     Action.SIGN_IN: EVERYBODY,
     Action.SIGN_OUT: EVERYBODY,

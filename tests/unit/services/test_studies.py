@@ -96,7 +96,7 @@ def test_film_becomes_a_case_in_a_collection_of_its_uploader(
     (collection,) = world.rows(Collection)
     assert (collection.name, collection.protocol) == ("Chest", Protocol.READER_FIRST)
     assert [row.person_id for row in world.rows(Membership)] == [reader.id]
-    assert world.events() == [done("study.received")]
+    assert world.events() == [done("study.received"), done("study.searched")]
     assert world.last_event().object_id == str(case.id)
     image = world.rows(Image)[0]
     served = Images(world.store, world.blobs, world.clock).frame(reader, image.id, 0)
@@ -121,7 +121,7 @@ def test_each_file_gets_its_outcome_in_order(
     assert outcomes[3].code
     assert len({o.case_id for o in outcomes}) == 4
     assert len(world.rows(Case)) == 3
-    assert world.events() == [done("study.received")]
+    assert world.events() == [done("study.received"), *[done("study.searched")] * 3]
 
 
 def test_members_of_an_archive_are_numbered_not_named(
