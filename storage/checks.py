@@ -68,9 +68,9 @@ def claim(
     return check
 
 
-def any_waits(session: Session, at: datetime) -> bool:
+def any_waits(session: Session, at: datetime, among: Collection[UUID] | None = None) -> bool:
     """Tell whether there is something to claim, without the writers' lock."""
-    return _next(session, at, None) is not None
+    return _next(session, at, among) is not None
 
 
 def _next(session: Session, at: datetime, among: Collection[UUID] | None) -> PixelCheck | None:

@@ -125,9 +125,9 @@ class Sandbox:
             SandboxError: neither the nursery nor a new one gave a child.
         """
         for _ in range(2):
-            self.warm()
-            nursery = self._nursery
             try:
+                self.warm()
+                nursery = self._nursery
                 if nursery is not None:
                     return nursery.fork()
             except (OSError, EOFError, RefusedFileError):

@@ -76,6 +76,10 @@ class _Search:
     noted: float = field(default_factory=time.monotonic)
     found: list[tuple[UUID, int, TextBox]] = field(default_factory=list)
 
+    def kept(self) -> None:
+        """Forget what was found, once it is committed and not before."""
+        self.found, self.noted = [], time.monotonic()
+
 
 class Checking:
     """Searches what waits: in a thread of its own once started, else whenever asked."""
@@ -148,6 +152,9 @@ class Checking:
                 pause = RETRY_S
             except StorageError as error:
                 logger.warning("pixels.not_checked", extra={"code": error.code})
+            except Exception:  # this thread must outlive whatever a database may say
+                logger.exception("pixels.not_checked")
+                pause = RETRY_S
             self._wake.wait(pause)
             self._wake.clear()
 
@@ -177,7 +184,7 @@ class Checking:
     def _claimed(self, among: Collection[UUID] | None, deadline: float | None) -> _Search | None:
         at = self.now()
         with self.store.read() as session:
-            if among is None and not any_waits(session, at):
+            if not any_waits(session, at, among):
                 return None
         with self.store.write() as session:
             check = claim(session, self.claimant, at=at, until=at + CLAIM, among=among)
@@ -216,6 +223,7 @@ class Checking:
     def _note(self, search: _Search) -> None:
         with self.store.write() as session:
             self._keep_found(session, search, self.now() + CLAIM)
+        search.kept()
 
     def _keep_found(self, session: Session, search: _Search, until: datetime | None) -> None:
         kept = note(
@@ -228,7 +236,6 @@ class Checking:
         )
         if not kept:
             raise _EndedError
-        search.found, search.noted = [], time.monotonic()
 
     def _finish(self, search: _Search, code: str) -> None:
         """Admit the case, or hold it for a person."""
@@ -255,6 +262,7 @@ class Checking:
                 at=self.now(),
                 app_version=app_version(),
             )
+        search.kept()
         logger.info("pixels.checked", extra={"count": search.done})
 
     def _give_back(self, search: _Search) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -26,7 +27,7 @@ from storage.intake.deidentify import Deidentified
 from storage.intake.door import FACE_SENTENCE, HELD_SENTENCE, FileResult, receive
 from storage.intake.faces import RECOGNISABLE
 from storage.intake.mask import Box
-from storage.intake.sandbox import Sandbox
+from storage.intake.sandbox import Sandbox, SandboxError
 from storage.keys import Keys
 from storage.tables import Attestation, Case, Collection, Image
 from storage.vocabulary import Attestation as Decision
@@ -182,7 +183,8 @@ class Studies:
     ) -> dict[str, Case]:
         """Wait for the search of pixels; return the cases as they are then."""
         ids = [case.id for case in cases.values()]
-        self.checking.settle(ids, within_s, told)
+        with suppress(SandboxError):  # they are kept, and searched as soon as that is possible
+            self.checking.settle(ids, within_s, told)
         with self.store.read() as session:
             return {key: session.get_one(Case, case.id) for key, case in cases.items()}
 
@@ -251,8 +253,8 @@ class Studies:
         with self.store.read() as session:
             case = session.get_one(Case, view.id)
             texts = texts_of(session, [image.id for image in view.images])
-        if case.state is CaseState.HELD:
-            left = {(t.image_id, t.frame) for each in texts.values() for t in each if not t.marker}
+        left = {(t.image_id, t.frame) for each in texts.values() for t in each if not t.marker}
+        if case.state is CaseState.HELD and left:
             refusal = TextLeftError(len(left))
             record(self, actor, Action.ATTEST, ("case", case.id), refusal.code)
             raise refusal

@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from sqlmodel import Session
 
 from storage.checks import claim
-from storage.errors import NotFoundError
+from storage.engine import Store
+from storage.errors import NotFoundError, StorageFullError
 from storage.intake.refusals import RefusedFileError
 from storage.intake.sandbox import Sandbox, SandboxError
 from storage.phantoms import write_studies
@@ -158,8 +162,7 @@ def test_without_children_a_study_goes_on_waiting(
         def crew(self) -> Any:  # noqa: ANN401 - never returns
             raise SandboxError
 
-    with pytest.raises(SandboxError):
-        take(make(NoChildren()), reader, plain)
+    assert take(make(NoChildren()), reader, plain).outcome == "checking"
     assert the_case(world).state is CaseState.CHECKING
     make(Searched()).checking.settle([the_case(world).id])
     assert the_case(world).state is CaseState.ADMITTED
@@ -207,6 +210,48 @@ def test_another_process_takes_up_what_one_left_behind(
     assert second.pieces == 2
     assert the_case(world).held_because == ["text_in_pixels"]
     assert len(world.rows(PixelText)) == 3
+
+
+def test_what_was_found_outlives_a_full_disk(
+    world: World, make: Making, reader: Actor, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = make(Searched(two_lines))
+    take(studies, reader, written, within_s=0)
+    write, writes = Store.write, count(1)
+
+    @contextmanager
+    def full_at_the_second_commit(store: Store) -> Iterator[Session]:
+        with write(store) as session:
+            yield session
+            if next(writes) == 2:  # the first claims the case
+                raise StorageFullError
+
+    monkeypatch.setattr(Store, "write", full_at_the_second_commit)
+    with pytest.raises(StorageFullError):
+        studies.checking.settle([the_case(world).id])
+    studies.checking.settle([the_case(world).id])
+    assert the_case(world).held_because == ["text_in_pixels"]
+    assert len(world.rows(PixelText)) == 3
+
+
+def test_the_background_search_outlives_a_fault(
+    world: World, make: Making, reader: Actor, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking = make(Searched()).checking
+    claimed, faults = checking._claimed, count(1)
+
+    def faulty(*given: Any) -> Any:  # noqa: ANN401 - passed on
+        if next(faults) == 1:
+            raise RuntimeError("unforeseen")
+        return claimed(*given)
+
+    monkeypatch.setattr(checking, "_claimed", faulty)
+    monkeypatch.setattr("webapp.services.checking.RETRY_S", 0.01)
+    take(make(Searched()), reader, plain, within_s=0)
+    checking.start()
+    checking.settle([the_case(world).id])
+    checking.stop()
+    assert the_case(world).state is CaseState.ADMITTED
 
 
 def test_a_dead_process_keeps_a_study_for_a_minute(
