@@ -8,6 +8,7 @@ to this tab's calls wait until it has hung up the old stream, which is when it h
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,7 +63,9 @@ class PageStreams:
     def _waiting(self, tab: str, send: Send) -> Send:
         async def pass_on(message: Message) -> None:
             if message["type"] == "http.response.start" and tab in self._leaving:
-                await self._leaving[tab].wait()
+                with suppress(TimeoutError):  # of a stream that broke before its end
+                    await asyncio.wait_for(self._leaving[tab].wait(), self.hangs_up_within_s)
+                self._hung_up(tab)
             await send(message)
 
         return pass_on

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from starlette.types import Message, Receive, Send
 
 from webapp.auth.page_streams import PageStreams
@@ -102,6 +103,19 @@ async def test_a_stream_that_is_cut_lets_the_calls_go_on() -> None:
     ending = await _bid_farewell(streams, old)
     ending.cancel()
     await asyncio.wait({ending})
+    _, send = _of(streams, "queue/join", new)
+    await send(START)
+    assert new.sent == [START]
+
+
+async def test_a_stream_that_breaks_at_the_farewell_holds_no_call_for_ever() -> None:
+    async def broken(_message: Message) -> None:
+        raise BrokenPipeError
+
+    streams, old, new = PageStreams(hangs_up_within_s=0.01), Browser(), Browser()
+    _, send = streams.in_step("/gradio_api/queue/data", ["tab"], old.receive, broken)
+    with pytest.raises(BrokenPipeError):
+        await send(_body(FAREWELL, more=True))
     _, send = _of(streams, "queue/join", new)
     await send(START)
     assert new.sent == [START]
