@@ -24,7 +24,7 @@ RUN python -m venv /opt/worker \
 
 FROM ${PYTHON} AS base
 RUN useradd --uid 10001 --user-group --home-dir /data --no-create-home overread \
-    && install -d -o overread -g overread -m 0700 /data
+    && install -d -o overread -g overread -m 0700 /data /backups
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 GRADIO_ANALYTICS_ENABLED=False \
     OVERREAD_DATA_DIR=/data
 WORKDIR /data
@@ -32,6 +32,10 @@ VOLUME /data
 USER overread
 
 FROM base AS web
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
+USER overread
 COPY --from=build /opt/web /opt/web
 ENV PATH=/opt/web/bin:$PATH
 EXPOSE 7860

@@ -151,3 +151,6 @@ def test_images_run_as_a_user_of_their_own_with_data_on_a_volume() -> None:
     compose = (REPO / "compose.yaml").read_text()
     assert compose.count("read_only: true") == 2
     assert "capabilities: [gpu]" in compose
+    web = (REPO / "Dockerfile").read_text().partition(" AS web")[2].partition("FROM base")[0]
+    assert "postgresql-client" in web  # `overread backup` calls pg_dump
+    assert "backups:/backups" in compose
