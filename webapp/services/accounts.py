@@ -16,6 +16,7 @@ from storage.accounts import (
     end_sessions,
     first_admin,
     person_named,
+    revoke_tokens,
     session_with_person,
     token_with_person,
     touch_session,
@@ -249,7 +250,7 @@ class Accounts:
         return self.password_sign_in and person is not None and person.password_hash is not None
 
     def change_password(self, actor: Actor | None, old: str, new: str) -> None:
-        """Replace the actor's own password and end the actor's other sessions.
+        """Replace the actor's own password; other sessions end, API tokens are revoked.
 
         Raises:
             SignInFailedError: the old password is not right.
@@ -263,6 +264,7 @@ class Accounts:
             person = _existing(work.session.get(Person, work.actor.id))
             person.password_hash, person.must_change_password = hashed, False
             end_sessions(work.session, person.id, work.at, keep=work.actor.session_id)
+            revoke_tokens(work.session, person.id, work.at)
 
     def _chosen_instead(self, existing: Person, name: str, password: str | None) -> str | None:
         """Hash a password that replaces the account's one-time one; None where none does."""

@@ -1,7 +1,8 @@
 """Use cases on people: who has an account, with which role, and whether it is open.
 
 What an administrator takes away is gone at once: a closed account, another role and a new
-password end every session of the person, so that nothing goes on under the old right.
+password end every session of the person, so that nothing goes on under the old right. A closed
+account and a new password revoke the API tokens too: an intruder may have made one.
 """
 
 import re
@@ -114,7 +115,7 @@ class People:
             return person_view(person)
 
     def end_sessions(self, actor: Actor | None, name: str) -> PersonView:
-        """Sign a person out everywhere; the person may sign in again.
+        """Sign a person out everywhere; the person may sign in again, API tokens stay.
 
         Raises:
             NotFoundError: there is no such account.
@@ -124,7 +125,7 @@ class People:
             return person_view(person)
 
     def reset_password(self, actor: Actor | None, name: str) -> AddedPerson:
-        """Replace a password by a one-time one that must be changed; the sessions end.
+        """Replace a password by a one-time one that must be changed; sessions and tokens end.
 
         Raises:
             NotFoundError: there is no such account.
@@ -137,6 +138,7 @@ class People:
                 raise PasswordSignInOffError
             person.password_hash, person.must_change_password = hashed, True
             end_sessions(work.session, person.id, work.at)
+            revoke_tokens(work.session, person.id, work.at)
             return AddedPerson(person_view(person), secret)
 
     @contextmanager

@@ -43,9 +43,13 @@ SIGNED_OUT: Final = "**{name}** is signed out everywhere and may sign in again."
 DISABLED: Final = "**{name}** is closed. Reopening brings neither sessions nor tokens back."
 ENABLED: Final = "**{name}** may sign in again."
 CONFIRM_RESET: Final = (
-    "Reset the password of **{name}**? The one until now stops working and every open session ends."
+    "Reset the password of **{name}**? The one until now stops working, every open session "
+    "ends and API tokens are revoked for good."
 )
-CONFIRM_SIGN_OUT: Final = "Sign **{name}** out of every open session now?"
+CONFIRM_SIGN_OUT: Final = (
+    "Sign **{name}** out of every open session now? API tokens stay; they are revoked under "
+    "“API tokens”, or all at once by resetting the password."
+)
 CONFIRM_DISABLE: Final = (
     "Close the account of **{name}**? Sessions end and API tokens are revoked for good. What they "
     "read and wrote stays."

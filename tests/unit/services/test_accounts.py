@@ -232,6 +232,32 @@ def test_changing_the_password_ends_other_sessions(
     assert accounts.sign_in("ada", "a new long password")
 
 
+def test_changing_the_password_revokes_the_tokens(
+    world: World, accounts: Accounts, people: People, tokens: Tokens
+) -> None:
+    admin = world.make_actor(Role.ADMIN)
+    people.add(admin, "ada", Role.READER, PASSWORD)
+    token = tokens.create(admin, "ada").secret
+    assert accounts.actor_of_token(token) is not None
+    here = accounts.sign_in("ada", PASSWORD).token
+    accounts.change_password(accounts.actor_of_session(here), PASSWORD, "a new long password")
+    assert accounts.actor_of_token(token) is None
+
+
+def test_resetting_a_password_revokes_the_tokens_of_that_person_alone(
+    world: World, accounts: Accounts, people: People, tokens: Tokens
+) -> None:
+    admin = world.make_actor(Role.ADMIN)
+    for name in ("ada", "ben"):
+        people.add(admin, name, Role.READER, PASSWORD)
+    hers, his = (tokens.create(admin, name).secret for name in ("ada", "ben"))
+    people.end_sessions(admin, "ada")
+    assert accounts.actor_of_token(hers) is not None
+    people.reset_password(admin, "ada")
+    assert accounts.actor_of_token(hers) is None
+    assert accounts.actor_of_token(his) is not None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
