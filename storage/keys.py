@@ -68,10 +68,10 @@ class Keks:
 
     def find(self, kek_id: bytes) -> Kek | None:
         """Return the one of an id; none if nobody has it."""
-        for kek in (*self._keks, *self.current()):  # those it has may have left the file
-            if kek.id == kek_id:
-                return kek
-        return None
+        known = {kek.id: kek for kek in self._keks}  # these may have left the file
+        if kek_id not in known:
+            known = {kek.id: kek for kek in self.current()}
+        return known.get(kek_id)
 
     def current(self) -> tuple[Kek, ...]:
         """Return all of them, oldest first, as the file has them now."""

@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from storage.clock import utc_now
 from storage.errors import KeyFileError
-from storage.keys import Keys
+from storage.keys import Kek, Keks, Keys
 
 
 def test_what_was_created_is_loaded_again(tmp_path: Path) -> None:
@@ -74,6 +75,16 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError):
         Keys.load(tmp_path / "key")
+
+
+def test_a_key_in_memory_is_found_while_the_file_cannot_be_read() -> None:
+    def unreadable() -> None:
+        raise KeyFileError("sealed")
+
+    kek = Kek.random(utc_now())
+    assert Keks((kek,), unreadable).find(kek.id) is kek
+    with pytest.raises(KeyFileError):
+        Keks((kek,), unreadable).find(b"another!")
 
 
 def test_keys_do_not_show_in_logs(tmp_path: Path) -> None:
