@@ -155,7 +155,10 @@ def _stage(
 def _move_in(target: Target, stage: Path, stamp: str) -> None:
     aside = target.data_dir / f"replaced-{stamp}"
     replaced = [path for path in target.there() if path not in {stage, aside}]
-    if replaced:
+    other_keys = (
+        target.key_file.exists() and target.key_file.read_bytes() != (stage / "keys").read_bytes()
+    )
+    if replaced or other_keys:
         aside.mkdir(mode=0o700)
         for path in replaced:
             shutil.move(path, aside / path.name)

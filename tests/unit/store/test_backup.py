@@ -287,6 +287,15 @@ def test_a_database_in_use_is_not_replaced(place: Place) -> None:
     assert (place.data / "replaced-now" / "overread.db").is_file()
 
 
+def test_a_key_file_alone_in_the_folder_is_moved_aside(place: Place) -> None:
+    place.make()
+    (place.folder / "other").mkdir()
+    Keys.create(place.folder / "other" / "keys.json")
+    before = (place.folder / "other" / "keys.json").read_bytes()
+    place.restored_to("other", replace=True)
+    assert (place.folder / "other" / "replaced-now" / "keys.json").read_bytes() == before
+
+
 def test_a_database_that_is_beyond_repair_is_replaced(place: Place) -> None:
     place.make()
     place.world.store.close()
