@@ -66,6 +66,7 @@ class Parts:
             raise PartsError("DICOM files are sent as multipart/related.")
         if options.get(b"type", DICOM).lower() != DICOM:
             raise PartsError("Only application/dicom is read here, not metadata with bulk data.")
+        self._ended = False  # one of these takes the bodies of several series
         self._parser = MultipartParser(boundary, self._callbacks())
 
     def write(self, data: bytes) -> None:

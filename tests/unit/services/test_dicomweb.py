@@ -147,6 +147,17 @@ def test_files_are_written_as_they_come(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in parts.paths] == list(files)
 
 
+def test_a_second_series_that_is_cut_off_is_refused_too(tmp_path: Path) -> None:
+    bodies = iter([body(b"one"), body(b"two")[:-5]])
+
+    def handler(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=next(bodies), headers=RELATED)
+
+    parts = retrieved(handler, tmp_path)
+    with pytest.raises(ArchiveError, match="cut off"):
+        archive_of(handler).retrieve("1.2", "1.2.4", parts, LATER, lambda: None)
+
+
 def test_a_server_without_the_wildcard_is_asked_again_without(tmp_path: Path) -> None:
     accepted: list[str] = []
 
