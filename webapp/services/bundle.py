@@ -191,5 +191,6 @@ def build_services(
             *(store, now, blobs, serving, trail),
             data_dir=settings.data_dir,
             key_file=settings.key_file,
+            key_seal=settings.key_seal,
         ),
     )

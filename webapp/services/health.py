@@ -17,6 +17,7 @@ from storage.blobs import BlobStore
 from storage.engine import Store
 from storage.errors import HeadsDamagedError, StorageError
 from storage.keys import Keys
+from storage.seals import Seal
 from webapp.services.actor import Actor
 from webapp.services.policy import Action
 from webapp.services.serving import Serving
@@ -46,6 +47,7 @@ class Health:
     trail: Trail
     data_dir: Path
     key_file: Path
+    key_seal: Seal | None = None
 
     def report(self, actor: Actor | None) -> tuple[HealthLine, ...]:
         """Return a line for each part. Not for the event loop: it asks the model server.
@@ -105,7 +107,7 @@ class Health:
 
     def _keys(self) -> HealthLine:
         try:
-            Keys.load(self.key_file)
+            Keys.load(self.key_file, self.key_seal)
             mode = stat.S_IMODE(self.key_file.stat().st_mode)
         except (StorageError, OSError):
             said = f"{self.key_file.name} cannot be read: after a restart nothing could be opened"

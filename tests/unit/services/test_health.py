@@ -1,13 +1,16 @@
 """The state of the installation: each part that needs somebody says so."""
 
+import base64
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inference.errors import WorkerUnavailableError
 from storage.keys import Keys
+from storage.seals import EnvironmentSeal
 from storage.vocabulary import Role
 from tests.unit.services.fake_worker import FakeWorker
 from tests.unit.services.world import World, done, refused
@@ -93,6 +96,14 @@ def test_the_head_of_the_trail_must_be_kept(health: Health, world: World, admin:
     health.trail.keep_head()
     health.trail.heads.path.write_text("not a head\n")
     assert line(health, admin, "Audit trail")[0] == "act"
+
+
+def test_sealed_keys_are_read_with_their_seal(health: Health, admin: Actor) -> None:
+    seal = EnvironmentSeal.of(base64.b64encode(b"s" * 32).decode())
+    sealed = health.data_dir / "sealed.json"
+    Keys.create(sealed, seal)
+    assert line(replace(health, key_file=sealed), admin, "Keys")[0] == "act"
+    assert line(replace(health, key_file=sealed, key_seal=seal), admin, "Keys")[0] == "ok"
 
 
 def test_keys_that_are_gone_need_somebody(health: Health, world: World, admin: Actor) -> None:
