@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,22 @@ def test_a_name_is_found_masked_and_gone(page: Page, running: Running, named: Pa
     page.get_by_role("button", name=words.FOUND_NEXT).click()
     expect(page.locator("#overread-found-at")).to_have_text("Text 1 of 1: image 1, frame 1")
 
+    assert _brightest(page) > 200
+
     page.get_by_role("button", name=words.ATTEST_MASK).click()
     expect(page.locator("#overread-own-read textarea")).to_be_visible(timeout=SEARCH_MS)
     expect(page.get_by_text(re.compile("being searched", re.IGNORECASE))).to_have_count(0)
+    expect(labels).to_have_count(0)
+    page.wait_for_timeout(1000)  # to draw
+    assert _brightest(page) < 60  # the masked pixels are what is on screen
+
+
+def _brightest(page: Page) -> int:
+    """Return the brightest value on screen where the number was burned in."""
+    canvas = page.locator("#overread-viewer canvas").first
+    shown = Image.open(BytesIO(canvas.screenshot())).convert("L")
+    scale = min(shown.width, shown.height) / 384
+    left, top = (shown.width - 384 * scale) / 2, (shown.height - 384 * scale) / 2
+    number = (225, 343, 330, 358)
+    edges = [round(offset + scale * at) for offset, at in zip((left, top) * 2, number, strict=True)]
+    return int(np.asarray(shown.crop((edges[0], edges[1], edges[2], edges[3]))).max())

@@ -98,6 +98,7 @@ def geometry_view(image: Image, instances: Sequence[Instance]) -> GeometryView:
         windows=tuple(image.windows),
         view_position=image.view_position,
         lossy=image.lossy,
+        sha256=image.sha256,
     )
 
 

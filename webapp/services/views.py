@@ -152,6 +152,7 @@ class GeometryView:
     windows: tuple[Mapping[str, Any], ...]  # name, center, width; the first is the default
     view_position: str
     lossy: bool
+    sha256: str  # of the served pixels of all frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from uuid import UUID
 from webapp.services.views import CaseView
 from webapp.ui import words
 
-MOST_DRAWN: Final = 300  # rectangles in one viewer; the masks of all are made all the same
+MOST_DRAWN: Final = (
+    300  # rectangles in one viewer; a case with more stays held after a mask, and shows the rest
+)
 _FOUND: Final = "text-"
 
 Place = tuple[UUID, int]  # an image and one of its frames

@@ -77,7 +77,11 @@ def held(case: CaseView) -> str:
 def viewer_state(case: CaseView, regions: list[dict[str, Any]], selected: int | None = None) -> str:
     """Return the JSON the browser's viewer reads; it goes to the rectangle of `selected`."""
     images = [
-        {"id": str(image.id), "label": f"{image.modality} {image.view_position}".strip()}
+        {
+            "id": str(image.id),
+            "label": f"{image.modality} {image.view_position}".strip(),
+            "sha256": image.sha256,
+        }
         for image in case.images
     ]
     return json.dumps(

@@ -95,6 +95,17 @@ def test_what_a_line_says_stays_in_the_child(crew: Crew) -> None:
     assert {found[4] for found in message["found"]} == {""}
 
 
+def test_within_one_shade_there_is_no_text() -> None:
+    class Sees:
+        def look(self, _job: dict[str, Any], _data: bytes) -> dict[str, Any]:
+            return {"found": [[20, 20, 100, 40, ""], [20, 90, 100, 130, ""]]}
+
+    picture = film().copy()
+    picture[10:60, 10:120] = 0
+    (box,) = Frames(Sees()).search(picture, None, 1.0, 0.0)
+    assert box.row0 == 88
+
+
 def test_a_piece_that_was_not_searched_is_an_error(crew: Crew) -> None:
     job = {"rows": 240, "columns": 320, "samples": 1, "dtype": "uint8", "ranges": [(0, 255)]}
     with pytest.raises(RefusedFileError):

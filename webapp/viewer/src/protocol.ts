@@ -24,7 +24,8 @@ export interface Region {
 
 export interface ReadingState {
   case_id: string;
-  images: { id: string; label: string }[];
+  /** `sha256` of the pixels: it changes when some of them are masked. */
+  images: { id: string; label: string; sha256: string }[];
   selected_sentence: number | null;
   regions: Region[];
   readonly: boolean;
@@ -54,12 +55,23 @@ export function parseState(text: string): ReadingState | null {
   return {
     case_id: body['case_id'],
     images: list(body['images']).flatMap((image) =>
-      typeof image['id'] === 'string' ? [{ id: image['id'], label: text_(image['label']) }] : [],
+      typeof image['id'] === 'string'
+        ? [{ id: image['id'], label: text_(image['label']), sha256: text_(image['sha256']) }]
+        : [],
     ),
     selected_sentence: index(body['selected_sentence']),
     regions: list(body['regions']).flatMap(region),
     readonly: body['readonly'] === true,
   };
+}
+
+/** Whether what is on screen may stay: the same case, and the pixels of its images as before. */
+export function shows(before: ReadingState | null, now: ReadingState): boolean {
+  const pixels = new Map(before?.images.map((image) => [image.id, image.sha256]));
+  return (
+    before?.case_id === now.case_id &&
+    now.images.every(({ id, sha256 }) => !pixels.has(id) || pixels.get(id) === sha256)
+  );
 }
 
 /** The text written for the page. */

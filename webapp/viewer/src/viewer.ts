@@ -8,7 +8,7 @@ import { Help } from './help';
 import { commandFor, originOf, type Command, type Tool } from './keys';
 import { Overlay } from './overlay';
 import { Pane } from './pane';
-import { mergeRegions, type ReadingState, type Region, type View } from './protocol';
+import { mergeRegions, shows, type ReadingState, type Region, type View } from './protocol';
 import { corners, spoken } from './readouts';
 import { Scrollbar } from './scrollbar';
 import { Stack } from './stack';
@@ -85,7 +85,7 @@ export class Viewer {
       return;
     }
     const before = this.state;
-    const sameCase = before?.case_id === state.case_id;
+    const sameCase = before !== null && shows(before, state);
     this.state = state;
     if (!sameCase) {
       this.boxes!.clear();
@@ -93,6 +93,7 @@ export class Viewer {
       this.stack!.forget();
       forget();
       this.regions = state.regions;
+      this.onRegions(this.regions);
     } else {
       this.regions = mergeRegions(before.regions, state.regions, this.regions);
       this.onRegions(this.regions);

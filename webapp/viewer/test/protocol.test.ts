@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { mergeRegions, parseState, tidyBox, type Region } from '../src/protocol';
+import { mergeRegions, parseState, shows, tidyBox, type Region } from '../src/protocol';
 
 const region = (id: string, change: Partial<Region> = {}): Region => ({
   id,
@@ -21,11 +21,26 @@ describe('parseState', () => {
     );
     expect(state).toEqual({
       case_id: 'c',
-      images: [{ id: 'a', label: '<b>${x}</b>' }],
+      images: [{ id: 'a', label: '<b>${x}</b>', sha256: '' }],
       selected_sentence: null,
       regions: [],
       readonly: false,
     });
+  });
+
+  it('keeps what is on screen until the case or the pixels of an image are others', () => {
+    const of = (case_id: string, ...sha256: string[]) =>
+      parseState(
+        JSON.stringify({
+          case_id,
+          images: sha256.map((sha256, at) => ({ id: String(at), sha256 })),
+        }),
+      )!;
+    expect(shows(null, of('c', 'x'))).toBe(false);
+    expect(shows(of('c', 'x'), of('c', 'x'))).toBe(true);
+    expect(shows(of('c', 'x'), of('c', 'x', 'y'))).toBe(true);
+    expect(shows(of('c', 'x'), of('d', 'x'))).toBe(false);
+    expect(shows(of('c', 'x', 'y'), of('c', 'x', 'masked'))).toBe(false);
   });
 
   it.each(['', 'nothing', '{"case_id": 3}', '{"case_id": "c"', '[]'])(
