@@ -37,6 +37,7 @@ SILENT = {
     ("accounts", "has_password"): "tells of the asker only",
     ("federation", "vouched_by"): "goes before a sign-out, which has its event",
     ("accounts", "time_left"): "tells of the asker's own session only",
+    ("worklist", "search"): "an open page asks by itself; opening the case has its event",
     ("serving", "ready"): "tells of no case and no person",
     ("serving", "models"): "tells of no case and no person",
     ("batteries", "ask"): "each of its questions has the two events of `asking.ask`",

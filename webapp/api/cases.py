@@ -12,7 +12,15 @@ from webapp.api.bodies import BatteryBody, NextBody, OwnReadBody, ProgressBody, 
 from webapp.api.event_stream import Events, EventStream
 from webapp.api.wire import told
 from webapp.services.bundle import Services
-from webapp.services.views import AskEvent, BatteryEvent, CaseRow, CaseView, OwnReadView, Page
+from webapp.services.views import (
+    AskEvent,
+    BatteryEvent,
+    CaseRow,
+    CaseView,
+    OwnReadView,
+    Page,
+    SearchView,
+)
 
 
 def cases_router(services: Services) -> APIRouter:
@@ -46,6 +54,11 @@ def cases_router(services: Services) -> APIRouter:
     def case(case_id: UUID, asker: Asker) -> CaseView:
         """Open a case with one's own conversation and reviews."""
         return services.worklist.case(asker, case_id)
+
+    @router.get("/{case_id}/search")
+    def search(case_id: UUID, asker: Asker) -> SearchView:
+        """Tell how far the search of the pixels for text is."""
+        return services.worklist.search(asker, case_id)
 
     @router.post("/{case_id}/own-reads", status_code=201)
     def own_read(case_id: UUID, body: OwnReadBody, asker: Asker) -> OwnReadView:

@@ -68,6 +68,13 @@ API_ROUTES: Final = (
     Route("GET", f"{API}/cases", TRAINEES_UP, "the worklist of own collections"),
     Route("POST", f"{API}/cases/next", TRAINEES_UP, "taking the next case to read"),
     Route("GET", f"{API}/cases/{{case_id}}", TRAINEES_UP, "opening a case"),
+    Route(
+        "GET",
+        f"{API}/cases/{{case_id}}/search",
+        TRAINEES_UP,
+        "an open page asks how far the search for text is",
+        attended=False,
+    ),
     Route("POST", f"{API}/cases/{{case_id}}/own-reads", TRAINEES_UP, "everybody reads"),
     Route("POST", f"{API}/cases/{{case_id}}/questions", TRAINEES_UP, "everybody asks"),
     Route("POST", f"{API}/cases/{{case_id}}/batteries", TRAINEES_UP, "everybody asks"),

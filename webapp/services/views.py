@@ -310,6 +310,15 @@ class CaseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchView:
+    """How far the search of a case's pixels for text is."""
+
+    id: UUID  # of the case
+    state: CaseState
+    checked: tuple[int, int] | None  # as in `CaseRow`
+
+
+@dataclass(frozen=True, slots=True)
 class CaseView:
     """A case as the reading page shows it; conversation and reviews are the actor's own."""
 

@@ -35,7 +35,7 @@ from webapp.services.access import (
     visible_to,
 )
 from webapp.services.actor import Actor
-from webapp.services.errors import InvalidRequestError
+from webapp.services.errors import InvalidRequestError, NotSignedInError
 from webapp.services.policy import Action
 from webapp.services.present import geometry_view, message_view, own_read_view, review_view
 from webapp.services.views import (
@@ -45,6 +45,7 @@ from webapp.services.views import (
     GeometryView,
     Page,
     ReviewView,
+    SearchView,
 )
 from webapp.services.work import Work, use_case
 
@@ -109,6 +110,19 @@ class Worklist:
         with use_case(self, actor, Action.OPEN_CASE, ("case", case_id)) as work:
             case, collection = known_case(work.session, work.actor, case_id)
             return opened(work, case, collection)
+
+    def search(self, actor: Actor | None, case_id: UUID) -> SearchView:
+        """Tell how far the search for text is; an open page asks by itself, so it is no event.
+
+        Raises:
+            NotFoundError: there is no such case, or it is not the actor's.
+            NotSignedInError: nobody asks.
+        """
+        if actor is None:
+            raise NotSignedInError
+        with self.store.read() as session:
+            case, _ = known_case(session, actor, case_id)
+            return SearchView(case.id, case.state, _checked(session, [case]).get(case.id))
 
     def next(self, actor: Actor | None, collection: str | None = None) -> CaseView | None:
         """Take the oldest unfinished case that nobody else has, for 30 minutes; None: all done.

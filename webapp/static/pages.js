@@ -39,21 +39,49 @@ function resultRow(item) {
   return element("tr", {}, element("td", { textContent: item.file }), words, more);
 }
 
-async function follow(caseId, words, more) {
+// Asks again and again, for as long as `shown` is on the page; this does not count as being there.
+async function searchEnds(caseId, shown, progress) {
   for (;;) {
     await new Promise((later) => setTimeout(later, CHECK_EVERY_MS));
-    if (!words.isConnected) return;
-    const answer = await fetch(`/api/v1/cases/${encodeURIComponent(caseId)}`).catch(() => null);
-    if (answer && !answer.ok) return;
+    if (!shown.isConnected) return null;
+    const answer = await fetch(`/api/v1/cases/${encodeURIComponent(caseId)}/search`).catch(() => null);
+    if (answer && !answer.ok) return null;
     const found = await answer?.json();
-    if (!found) continue;
-    const [done, frames] = found.checked ?? [];
-    words.textContent = OUTCOMES[found.state] + (found.checked ? ` (${done} of ${frames})` : "");
-    if (found.state === "checking") continue;
-    more.firstChild.textContent = "";
-    more.querySelector("a").textContent = found.state === "held" ? "Look and attest" : "Open";
-    return;
+    if (!found) continue; // the network is away
+    if (found.state !== "checking") return found.state;
+    if (found.checked) progress(...found.checked);
   }
+}
+
+async function follow(caseId, words, more) {
+  const state = await searchEnds(caseId, words, (done, frames) => {
+    words.textContent = `${OUTCOMES.checking} (${done} of ${frames})`;
+  });
+  if (state === null) return;
+  words.textContent = OUTCOMES[state];
+  more.firstChild.textContent = "";
+  more.querySelector("a").textContent = state === "held" ? "Look and attest" : "Open";
+}
+
+// The same on the reading page, which opens anew when the search is through.
+const SEARCH_STATE = "overread-search-state";
+let searched = null;
+
+async function drawSearch() {
+  const slot = document.getElementById("overread-search");
+  const state = readState(SEARCH_STATE);
+  if (!slot || searched === (state?.case_id ?? null)) return;
+  searched = state?.case_id ?? null;
+  slot.replaceChildren();
+  if (!state) return;
+  const told = element("p", { className: "hint" });
+  told.setAttribute("role", "status");
+  const say = (done, frames) => {
+    told.textContent = state.told.replace("{done}", done).replace("{frames}", frames);
+  };
+  say(...state.checked);
+  slot.append(element("div", {}, told));
+  if (await searchEnds(state.case_id, told, say)) location.reload();
 }
 
 function mountUpload(slot) {
@@ -247,6 +275,7 @@ function mountWhatAppeared() {
     mount(slot);
   }
   drawBattery();
+  drawSearch();
 }
 
 new MutationObserver(mountWhatAppeared).observe(document.documentElement, { childList: true, subtree: true });

@@ -50,7 +50,6 @@ def _wire_held(handlers: Handlers, parts: Parts, controls: Controls) -> None:
             [controls.found, parts.found_at, parts.viewer_state],
             **QUIET,
         ).then(handlers.let_go_of_text, parts.case_id, parts.viewer_state, **QUIET)
-    parts.checking.tick(handlers.refresh, parts.case_id, parts.all_parts(), **QUIET)
 
 
 def _wire_own_read(handlers: Handlers, parts: Parts, controls: Controls) -> None:

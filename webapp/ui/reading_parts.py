@@ -10,7 +10,6 @@ from webapp.ui.common import strip
 
 HIDDEN: Final = "hidden"
 CARD: Final = "card"
-CHECK_EVERY_S: Final = 2.0  # while the page shows a case that is searched for text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Parts:
     held_group: gr.Column
     held_text: gr.Markdown
     found_at: gr.Markdown
-    checking: gr.Timer
+    search: gr.Textbox
     own_form: gr.Column
     own_text: gr.Textbox
     confidence: gr.Radio
@@ -92,7 +91,9 @@ def lay_out() -> tuple[Parts, Controls]:
                 header = gr.Markdown(words.NO_CASE)
                 next_case = gr.Button("Next case", size="sm", scale=0, min_width=96)
             held_group, held_text, found_at, found_steps, decisions = _held()
-            checking = gr.Timer(CHECK_EVERY_S, active=False)
+            search = gr.Textbox(visible=HIDDEN, elem_id="overread-search-state")
+            with gr.Group(elem_id="overread-search"):
+                pass
             own_form, own_text, confidence, normal, commit, own_shown = _own_read()
             with gr.Column(visible=False, elem_classes=CARD) as ask_group:
                 gr.Markdown("### 2 · Ask", elem_classes="step")
@@ -133,7 +134,7 @@ def lay_out() -> tuple[Parts, Controls]:
         held_group,
         held_text,
         found_at,
-        checking,
+        search,
         own_form,
         own_text,
         confidence,
@@ -187,7 +188,7 @@ def _held() -> tuple[
             previous = gr.Button(words.FOUND_PREVIOUS, size="sm")
             following = gr.Button(words.FOUND_NEXT, size="sm")
         found_at = gr.Markdown(elem_classes="hint", elem_id="overread-found-at")
-        clean = gr.Button(words.ATTEST_CLEAN, variant="primary", size="sm")
+        clean = gr.Button(words.ATTEST_CLEAN, size="sm")
         mask = gr.Button(words.ATTEST_MASK, size="sm")
         refuse = gr.Button(words.ATTEST_REFUSE, variant="stop", size="sm")
     return group, text, found_at, (previous, following), (clean, mask, refuse)

@@ -67,7 +67,7 @@ class Shown:
             gr.update(visible=case.state is CaseState.HELD),
             view.held(case) if case.state is CaseState.HELD else "",
             "",
-            gr.Timer(active=case.state is CaseState.CHECKING),
+            view.search_state(case),
         ]
 
     def regions(
@@ -146,7 +146,7 @@ class Shown:
                 hidden,
                 "",
                 "",
-                gr.Timer(active=False),
+                "",
                 hidden,
                 "",
                 None,

@@ -54,15 +54,14 @@ def header(case: CaseView) -> str:
     return (
         f"### {case.id.hex[:8].upper()} · {study}{made_up}\n"
         f"{as_text(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
-    ) + checking(case)
+    )
 
 
-def checking(case: CaseView) -> str:
-    """Return how far the search for text is, as a paragraph; empty unless it goes on."""
-    if case.checked is None:
+def search_state(case: CaseView) -> str:
+    """Return the JSON from which the page's script follows the search for text; else empty."""
+    if case.state is not CaseState.CHECKING:
         return ""
-    done, frames = case.checked
-    return "\n\n" + words.CHECKING.format(done=done, frames=frames)
+    return json.dumps({"case_id": str(case.id), "checked": case.checked, "told": words.CHECKING})
 
 
 def held(case: CaseView) -> str:

@@ -106,6 +106,7 @@ Door = tuple[str, str]
 
 IN_THE_PATH: Final[dict[Door, tuple[str, Any]]] = {  # which id goes in, and what body goes with it
     ("GET", f"{CASES}/{{case_id}}"): ("case", None),
+    ("GET", f"{CASES}/{{case_id}}/search"): ("case", None),
     ("POST", f"{CASES}/{{case_id}}/own-reads"): ("case", {**_key(), "text": "Normal."}),
     ("POST", f"{CASES}/{{case_id}}/questions"): ("case", {**_key(), "text": "What is there?"}),
     ("POST", f"{CASES}/{{case_id}}/batteries"): ("case", {**_key(), "battery": "chest-findings"}),

@@ -26,9 +26,10 @@ from tests.searchers import Boxes, Searched, where_white
 from tests.unit.services.world import World, on_both_databases
 from webapp.services.actor import Actor
 from webapp.services.checking import CLAIM, Checking
-from webapp.services.errors import HeldError, TextLeftError
+from webapp.services.errors import HeldError, NotSignedInError, TextLeftError
 from webapp.services.reading import Reading
 from webapp.services.studies import Studies
+from webapp.services.views import SearchView
 from webapp.services.worklist import Worklist
 
 
@@ -53,6 +54,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, plain: Path) -> Path:
     pixels = np.full((5, 40, 60), 90, np.uint8)
     pixels[:, 20, 30] = 91  # a frame of one value would need no search
     pixels[1, 5:10, 5:30] = pixels[3, 5:10, 5:30] = pixels[3, 30:36, 20:50] = 255
+    pixels[1, 7, 10] = pixels[3, 7, 10] = pixels[3, 33, 30] = 254  # in one shade is no text
     film.NumberOfFrames, film.Rows, film.Columns = 5, 40, 60
     film.BitsAllocated = film.BitsStored = 8
     film.HighBit, film.PixelRepresentation = 7, 0
@@ -186,6 +188,22 @@ def test_a_study_that_is_searched_is_seen_by_nobody_but_its_uploader(
         Reading(world.store, world.clock).commit_own_read(
             reader, case.id, text="Normal.", findings=(), confidence=3, idempotency_key="k"
         )
+
+
+def test_an_open_page_follows_the_search_without_an_event(
+    world: World, make: Making, reader: Actor, written: Path
+) -> None:
+    take(make(Searched(two_lines)), reader, written, within_s=0)
+    worklist, case = Worklist(world.store, world.clock), the_case(world)
+    before = world.events()
+    assert worklist.search(reader, case.id) == SearchView(case.id, CaseState.CHECKING, (0, 5))
+    assert world.events() == before
+    with pytest.raises(NotFoundError):
+        worklist.search(world.make_actor(Role.READER), case.id)
+    with pytest.raises(NotSignedInError):
+        worklist.search(None, case.id)
+    make(Searched(two_lines)).checking.settle([case.id])
+    assert worklist.search(reader, case.id) == SearchView(case.id, CaseState.HELD, None)
 
 
 @on_both_databases
