@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -112,11 +113,14 @@ def make(
             with snapshot(source.store, source.url, dump) as session:
                 events, head, broken_at = _chain(session)
                 named = named_objects(session)
-            _copy_new(source.blobs, kept, objects, progress)
+            _copy_new(source.blobs, kept, named - set(objects), objects, progress)
             missing = named - set(objects)
             if not missing or missing == before:
                 break
             before = missing
+        for address in set(objects) - named:  # a snapshot before the last one named it
+            kept.remove(address)
+            del objects[address]
         address = _kept_file(kept, dump)
         for own in {address, heads} - {""}:
             objects[own] = _sha256(kept.path(own))
@@ -236,15 +240,17 @@ def copy_objects(folder: Path, manifest: Manifest, root: Path, progress: Progres
 
 
 def _copy_new(
-    blobs: BlobStore, kept: BlobStore, objects: dict[str, str], progress: Progress
+    blobs: BlobStore,
+    kept: BlobStore,
+    wanted: set[str],
+    objects: dict[str, str],
+    progress: Progress,
 ) -> None:
-    addresses = [address for address in blobs.addresses() if address not in objects]
-    for done, address in enumerate(addresses, start=1):
-        try:
+    """Copy what a snapshot names and no more: an original that a mask replaced may lie there."""
+    for done, address in enumerate(sorted(wanted), start=1):
+        with suppress(FileNotFoundError):  # its study was refused meanwhile
             objects[address] = _copy(blobs.path(address), kept.path(address))
-        except FileNotFoundError:  # its study was refused meanwhile
-            continue
-        _tell(progress, done, len(addresses))
+        _tell(progress, done, len(wanted))
 
 
 def _copy(source: Path, target: Path) -> str:

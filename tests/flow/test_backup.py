@@ -82,6 +82,13 @@ def test_a_backup_says_where_the_keys_are(installed: Overread, tmp_path: Path) -
     )
 
 
+def test_a_check_leaves_nothing_behind(installed: Overread, tmp_path: Path) -> None:
+    installed("backup", str(tmp_path / "kept"), "--with-keys")
+    other = {"OVERREAD_DATA_DIR": str(tmp_path / "other")}
+    assert installed("restore", str(tmp_path / "kept"), "--check", **other).code == 0
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_installation_is_not_written_over(installed: Overread, tmp_path: Path) -> None:
     installed("backup", str(tmp_path / "kept"))
     before = (tmp_path / "data" / "overread.db").read_bytes()

@@ -1,7 +1,9 @@
 """`overread backup` and `overread restore`: everything into a folder, and back."""
 
 import argparse
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from storage.backup import KEY_FILE, Manifest
@@ -62,10 +64,8 @@ def _restore(context: Context) -> int:
     given, settings = context.arguments, context.settings
     key_file = _key_file(context)
     if given.check:
-        parent = settings.data_dir
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys = Keys.load(key_file, settings.key_seal)
-        with private_folder(parent) as work:
+        with _somewhere(settings.data_dir) as parent, private_folder(parent) as work:
             made = verify(given.dir, keys, work, _steps(context))
         lines = [f"Whole: {_size(made)}, made {made.made_at}.", *_troubles(made)]
         _shown(context, made, {"restored": False}, lines)
@@ -98,6 +98,21 @@ def _restore(context: Context) -> int:
     ]
     _shown(context, made, {"restored": True}, lines)
     return 0
+
+
+@contextmanager
+def _somewhere(data_dir: Path) -> Iterator[Path]:
+    """Give the data folder to work in; one that is not there yet is gone again afterwards.
+
+    Never the system's temporary folder: the database is decrypted to be looked at.
+    """
+    there = data_dir.exists()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield data_dir
+    finally:
+        if not there:
+            shutil.rmtree(data_dir, ignore_errors=True)
 
 
 def _key_file(context: Context) -> Path:

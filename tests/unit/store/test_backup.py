@@ -340,6 +340,13 @@ def test_a_study_refused_during_the_copy_is_no_loss(
     assert len(list(BlobStore(place.out / "blobs", world.keys).addresses())) == len(made.objects)
 
 
+def test_what_nothing_names_is_not_backed_up(place: Place) -> None:
+    left = place.world.blobs.put(b"an original that a mask replaced, left by a killed process")
+    made = place.make()
+    assert left not in made.objects
+    assert left not in set(BlobStore(place.out / "blobs", place.world.keys).addresses())
+
+
 def test_keys_stay_while_a_backup_runs(place: Place) -> None:
     with keys_held(place.data / "keys.json"), pytest.raises(KeysBusyError):
         place.make()
