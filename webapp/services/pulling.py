@@ -155,6 +155,8 @@ class Pulling:
             for series in dict.fromkeys(text(item, SERIES) for item in wanted):
                 archive.retrieve(study, series, parts, until, lambda: tell(parts, len(wanted)))
             tell(parts, len(wanted))
+            if len(parts.paths) < len(wanted):
+                raise ArchiveError("The archive sent fewer images than it lists.")
             outcomes = list(self.studies.receive(actor, parts.paths, collection, within_s=None))
         return Pulled(
             number,
