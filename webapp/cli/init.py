@@ -2,6 +2,7 @@
 
 import argparse
 import stat
+from typing import Final
 
 from storage.accounts import first_admin
 from storage.engine import Store
@@ -13,6 +14,11 @@ from webapp.cli.samples import bring_samples
 from webapp.services.bundle import build_services
 from webapp.services.views import AddedPerson
 from webapp.settings import WebSettings
+
+SAMPLES: Final = (
+    "{admitted} of the files admitted, {checking} to be searched for text as soon as Overread "
+    "serves, {held} held, {refused} refused."
+)
 
 
 def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
@@ -46,6 +52,8 @@ def _run(context: Context) -> int:
         with context.services() as (services, operator):
             outcomes = bring_samples(services, operator, context.output.note)
         shown["samples"] = outcomes
+        if any(outcomes.values()):
+            context.output.note(SAMPLES.format(**outcomes))
         failed = bool(outcomes["refused"])
     context.output.result(shown, described(context.settings, account))
     return 1 if failed else 0
@@ -93,7 +101,7 @@ def described(settings: WebSettings, account: AddedPerson) -> str:
             "                Its one-time password was printed when it was made. If it is lost:",
             f"                overread init --admin {account.person.name} --password-stdin",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "Start it:       overread serve"])
 
 
 def _private_folder(settings: WebSettings) -> None:
