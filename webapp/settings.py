@@ -63,6 +63,9 @@ class WebSettings(BaseSettings):
     local_accounts: Literal["on", "off"] = Field(
         default="on", description="Whether people may sign in with a name and a password."
     )
+    second_person_attests: Literal["on", "off"] = Field(
+        default="off", description="Whether an uploader may not decide about their own held study."
+    )
     session_idle_minutes: int = Field(
         default=15, ge=1, le=240, description="Signed out after this long without a request."
     )

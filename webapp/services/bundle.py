@@ -173,7 +173,11 @@ def build_services(
         ),
         tokens=Tokens(store, now),
         collections=Collections(store, now),
-        studies=Studies(store, blobs, keys, now, sandbox, checking, rates=rates),
+        studies=Studies(
+            *(store, blobs, keys, now, sandbox, checking),
+            second_person_attests=settings.second_person_attests == "on",
+            rates=rates,
+        ),
         checking=checking,
         worklist=Worklist(store, now),
         images=Images(store, blobs, now),

@@ -1,7 +1,6 @@
 """Use cases of the study door: bring files in, decide about held pixels, write a study out."""
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,10 +25,9 @@ from storage.intake.attest import admit_held, refuse_held
 from storage.intake.deidentify import Deidentified
 from storage.intake.door import FACE_SENTENCE, HELD_SENTENCE, FileResult, receive
 from storage.intake.faces import RECOGNISABLE
-from storage.intake.mask import Box
 from storage.intake.sandbox import Sandbox, SandboxError
 from storage.keys import Keys
-from storage.tables import Attestation, Case, Collection, Image
+from storage.tables import Attestation, Case, Collection
 from storage.vocabulary import Attestation as Decision
 from storage.vocabulary import CaseState
 from webapp.services import inputs
@@ -44,6 +42,7 @@ from webapp.services.errors import (
     SecondPersonRequiredError,
     TextLeftError,
 )
+from webapp.services.masks import mask_boxes, stored_masks
 from webapp.services.pictures import checked_window, png
 from webapp.services.policy import Action
 from webapp.services.rates import Paced, Rates
@@ -53,7 +52,6 @@ from webapp.services.worklist import opened
 
 logger = logging.getLogger(__name__)
 
-MAX_MASKS: Final = 100
 ANSWER_WITHIN_S: Final = 10.0  # a film or two are searched by then
 HELD_SENTENCES: Final = {
     RECOGNISABLE: FACE_SENTENCE,
@@ -70,9 +68,6 @@ CHECKING_SENTENCE: Final = (
     "The pixels are being searched for text; the case opens, or is held, when that is through."
 )
 LONGEST_INNER_NAME: Final = 1_024
-MASK_FIELDS: Final = frozenset(
-    {"id", "type", "space", "image_id", "coords", "frames", "frame", "label", "sentence"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +218,10 @@ class Studies:
             key = inputs.key(idempotency_key)
             chosen = inputs.word(decision, Decision, "decision")
             images = images_of(work.session, case_id)
-            boxes = _boxes(masks, images)
+            boxes = mask_boxes(masks, images)
             if bool(boxes) is not (chosen is Decision.MASK):
                 raise InvalidRequestError("Boxes belong to the decision `mask`, and only to it.")
-            content = {"case_id": case_id, "decision": chosen, "masks": _stored(boxes)}
+            content = {"case_id": case_id, "decision": chosen, "masks": stored_masks(boxes)}
             if _is_repeat(work, key, content):
                 return opened(work, case, collection)
             self._require_decidable(work, case)
@@ -386,56 +381,6 @@ def _outcomes(
             message=message,
             case_id=None if case is None or result.outcome is CaseState.REFUSED else case.id,
         )
-
-
-def _boxes(given: object, images: Sequence[Image]) -> dict[UUID, list[Box]]:
-    boxes: dict[UUID, list[Box]] = {}
-    for item in inputs.sequence(given, "boxes", limit=MAX_MASKS):
-        fields = inputs.mapping(item, "box")
-        inputs.only(fields, MASK_FIELDS, "box")
-        image = next((i for i in images if str(i.id) == str(fields.get("image_id"))), None)
-        if image is None and not ("image_id" not in fields and len(images) == 1):
-            raise InvalidRequestError("A box is on an image that is not of this case.")
-        image = image or images[0]
-        boxes.setdefault(image.id, []).append(_box(fields, image))
-    return boxes
-
-
-def _box(fields: Mapping[str, Any], image: Image) -> Box:
-    coords = [
-        inputs.number(value, "Every coordinate of a box")
-        for value in inputs.sequence(fields.get("coords"), "coordinates", limit=4)
-    ]
-    if len(coords) != 4:
-        raise InvalidRequestError("A box has 4 coordinates in pixels.")
-    frames = fields.get("frames")
-    if frames is not None:
-        frames = tuple(inputs.sequence(frames, "frames of a box", limit=image.frames))
-        if not all(isinstance(frame, int) and 0 <= frame < image.frames for frame in frames):
-            raise InvalidRequestError("A box is on a frame that its image does not have.")
-    columns, rows = sorted(coords[0::2]), sorted(coords[1::2])
-    box = Box(
-        max(0, math.floor(columns[0])),
-        max(0, math.floor(rows[0])),
-        min(image.columns - 1, math.ceil(columns[1])),
-        min(image.rows - 1, math.ceil(rows[1])),
-        frames,
-    )
-    if box.column0 > box.column1 or box.row0 > box.row1:
-        raise InvalidRequestError("A box lies outside of its image.")
-    return box
-
-
-def _stored(boxes: Mapping[UUID, Sequence[Box]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "image_id": str(image_id),
-            "coords": [box.column0, box.row0, box.column1, box.row1],
-            "frames": None if box.frames is None else list(box.frames),
-        }
-        for image_id, of_image in boxes.items()
-        for box in of_image
-    ]
 
 
 def _is_repeat(work: Work, key: str, content: Mapping[str, Any]) -> bool:
