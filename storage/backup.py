@@ -71,7 +71,7 @@ class Manifest:
     def fields(self) -> dict[str, Any]:
         """Return it as JSON's own types."""
         names = self.__dataclass_fields__
-        return json.loads(json.dumps({name: getattr(self, name) for name in names}))  # type: ignore[no-any-return]
+        return json.loads(json.dumps({name: getattr(self, name) for name in names}))  # type: ignore[no-any-return] # JSON
 
 
 def make(

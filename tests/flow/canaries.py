@@ -3,6 +3,7 @@
 A token is a marker and a number. The search looks for the markers in every encoding a value
 could have ended in, so that it also finds a token that was cut, folded or transcoded. Dates,
 times, numbers and UIDs cannot carry a marker of letters: they have beginnings of their own.
+Long: what is planted and how it is found again must be read side by side.
 """
 
 import gzip

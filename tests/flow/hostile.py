@@ -1,4 +1,7 @@
-"""Hostile and unlucky files by the number of their row, each with what must become of it."""
+"""Hostile and unlucky files by the number of their row, each with what must become of it.
+
+Long, but one list, looked up by number.
+"""
 
 import gzip
 import io

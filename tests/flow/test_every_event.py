@@ -1,7 +1,7 @@
 """Every use case and every refusal leaves its event: no more, no less.
 
 The walk looks at the services' own public methods, so that a new one without a line here
-fails.
+fails. Long, since it is one list of all use cases.
 """
 
 import asyncio

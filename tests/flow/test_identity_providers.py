@@ -1,4 +1,7 @@
-"""Sign-in with an identity provider: what a good one brings, and what a hostile one never does."""
+"""Sign-in with an identity provider: what a good one brings, and what a hostile one never does.
+
+Long, because every lie is told to the one application and provider that are started here.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,7 @@
-"""The gate over a small application that would answer anything."""
+"""The gate over a small application that would answer anything.
+
+Long: every door and every refusal of one layer, over one table of routes.
+"""
 
 import asyncio
 import json

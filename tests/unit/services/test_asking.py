@@ -1,4 +1,7 @@
-"""Asking a model: what is stored, what is shown, and what happens when it goes wrong."""
+"""Asking a model: what is stored, what is shown, and what happens when it goes wrong.
+
+Long: one use case with many ways to go wrong, told over one small world.
+"""
 
 import asyncio
 import hashlib
