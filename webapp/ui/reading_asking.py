@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 import gradio as gr
@@ -24,28 +24,27 @@ from webapp.ui.reading_shown import Shown
 
 WAIT_FOR_STOPPED_DRAFT_S = 3.0
 STOPPED_DRAFT_POLL_S = 0.25
-
+BUSY: Final = gr.update(interactive=False), gr.update(interactive=True)  # asking, stopping
+IDLE: Final = gr.update(interactive=True), gr.update(interactive=False)
 
 T = TypeVar("T")
 
 
 class AskingHandlers(Shown):
-    """The handlers that wait for a model; whatever happens, the buttons are given back."""
+    """The handlers that wait for a model; what follows its end gives the buttons back."""
 
     async def ask(
         self, case_id: str, text: str, model: str | None, viewer_out: str, request: gr.Request
     ) -> AsyncGenerator[tuple[Any, ...], None]:
         """Stream an answer into the conversation; closing this generator stops the worker."""
         actor = asker(self.actor_of, request)
-        idle = gr.update(interactive=True), gr.update(interactive=False)
         try:
             case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
             before = [
                 *view.conversation(case.messages),
                 {"role": "user", "content": as_text(text)},
             ]
-            busy = gr.update(interactive=False), gr.update(interactive=True)
-            yield [*before, view.answer("…")], text, *busy
+            yield [*before, view.answer("…")], text, *BUSY
             said = ""
             asked = self.services.asking.ask(
                 actor,
@@ -59,14 +58,14 @@ class AskingHandlers(Shown):
                 async for event in events:
                     if isinstance(event, TokenEvent):
                         said += event.text
-                        yield [*before, view.answer(said)], "", *busy
+                        yield [*before, view.answer(said)], "", *BUSY
                     elif isinstance(event, DoneEvent):
                         await asyncio.to_thread(self.keep, actor, UUID(case_id), question="")
                         done = view.answer(event.draft.shown_text, event.draft)
-                        yield [*before, done], "", *idle
-        except Exception as error:  # noqa: BLE001 - told, and the buttons given back
+                        yield [*before, done], "", *BUSY
+        except Exception as error:  # noqa: BLE001 - told, and the question kept
             tell(error)
-            yield gr.skip(), text, *idle
+            yield gr.skip(), text, *BUSY
 
     def _lasting(self, events: AsyncGenerator[T, None], actor: Actor) -> AsyncGenerator[T, None]:
         """End the events with the session: Gradio would go on until the model's next word."""
@@ -89,11 +88,9 @@ class AskingHandlers(Shown):
     ) -> AsyncGenerator[tuple[Any, ...], None]:
         """Fill the table as answers come; closing this generator stops the worker."""
         actor = asker(self.actor_of, request)
-        idle = gr.update(interactive=True), gr.update(interactive=False)
-        busy = gr.update(interactive=False), gr.update(interactive=True)
         drafts: dict[str, DraftView] = {}
         failed: list[str] = []
-        yield view.battery_state(drafts, running=True), *busy
+        yield view.battery_state(drafts, running=True), *BUSY
         try:
             asked = self.services.batteries.ask(
                 actor,
@@ -107,25 +104,21 @@ class AskingHandlers(Shown):
                 async for event in events:
                     if isinstance(event, BatteryResultEvent):
                         drafts[event.question.id] = event.draft
-                        yield view.battery_state(drafts, running=True), *busy
+                        yield view.battery_state(drafts, running=True), *BUSY
                     elif isinstance(event, BatteryErrorEvent):
                         failed.append(event.message)
-        except Exception as error:  # noqa: BLE001 - told, and the buttons given back
+        except Exception as error:  # noqa: BLE001 - told; what was answered stays
             tell(error)
         for message in dict.fromkeys(failed):
             gr.Warning(message)
-        yield await self._battery(actor, case_id), *idle
 
     @plainly
-    async def battery_stopped(self, case_id: str, request: gr.Request) -> tuple[Any, ...]:
-        """Show what was stored of a stopped battery."""
+    async def battery_answered(self, case_id: str, request: gr.Request) -> tuple[Any, ...]:
+        """Show what was stored of a battery, which of a stopped one is a little later."""
         await asyncio.sleep(STOPPED_DRAFT_POLL_S)
-        idle = gr.update(interactive=True), gr.update(interactive=False)
-        return await self._battery(asker(self.actor_of, request), case_id), *idle
-
-    async def _battery(self, actor: Actor, case_id: str) -> str:
+        actor = asker(self.actor_of, request)
         case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
-        return view.battery_state(view.of_battery(case))
+        return view.battery_state(view.of_battery(case)), *IDLE
 
     @plainly
     def open_draft(self, case_id: str, opened: str, request: gr.Request) -> list[Any]:
@@ -133,8 +126,8 @@ class AskingHandlers(Shown):
         return self.shown(UUID(case_id), request, UUID(opened.partition(" ")[0]))
 
     @plainly
-    async def stopped(self, case_id: str, request: gr.Request) -> list[Any]:
-        """Show the conversation once the stopped draft is stored."""
+    async def answered(self, case_id: str, request: gr.Request) -> list[Any]:
+        """Show the conversation once the draft is stored, which a stopped one is a little later."""
         actor = asker(self.actor_of, request)
         for _ in range(int(WAIT_FOR_STOPPED_DRAFT_S / STOPPED_DRAFT_POLL_S)):
             case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
@@ -142,4 +135,4 @@ class AskingHandlers(Shown):
                 break
             await asyncio.sleep(STOPPED_DRAFT_POLL_S)
         shown = await asyncio.to_thread(self.shown, UUID(case_id), request, None)
-        return [*shown, gr.update(interactive=True), gr.update(interactive=False)]
+        return [*shown, *IDLE]

@@ -36,11 +36,6 @@ class Handlers(AskingHandlers):
             return self.nothing(f"{as_text(str(refusal))} {words.NO_CASE}")
 
     @plainly
-    def refresh(self, case_id: str, request: gr.Request) -> list[Any]:
-        """Show the case as the store has it now."""
-        return self.shown(UUID(case_id), request, None)
-
-    @plainly
     def choose(self, case_id: str, draft_id: str, request: gr.Request) -> list[Any]:
         """Show another draft in the review form."""
         return self.shown(UUID(case_id), request, UUID(draft_id))

@@ -65,11 +65,10 @@ def _wire_own_read(handlers: Handlers, parts: Parts, controls: Controls) -> None
 def _wire_asking(handlers: Handlers, parts: Parts, controls: Controls) -> None:
     inputs = [parts.case_id, parts.question, parts.model, controls.viewer_out]
     outputs = [parts.chat, parts.question, controls.ask, controls.stop]
-    running: list[Any] = []
-    for start in (controls.ask.click, parts.question.submit):
-        asked = start(handlers.ask, inputs, outputs, concurrency_limit=None, **QUIET)
-        asked.then(handlers.refresh, parts.case_id, parts.all_parts(), **QUIET)
-        running.append(asked)
+    running = [
+        start(handlers.ask, inputs, outputs, concurrency_limit=None, **QUIET)
+        for start in (controls.ask.click, parts.question.submit)
+    ]
     for button, text in zip(controls.quick, words.QUICK_QUESTIONS, strict=True):
         asked = button.click(
             handlers.asking(text),
@@ -78,15 +77,31 @@ def _wire_asking(handlers: Handlers, parts: Parts, controls: Controls) -> None:
             concurrency_limit=None,
             **QUIET,
         )
-        asked.then(handlers.refresh, parts.case_id, parts.all_parts(), **QUIET)
         running.append(asked)
-    controls.stop.click(
-        handlers.stopped,
+    _wire_stop(
+        controls.stop,
+        running,
+        handlers.answered,
         parts.case_id,
         [*parts.all_parts(), controls.ask, controls.stop],
-        cancels=running,
-        **QUIET,
     )
+
+
+def _wire_stop(
+    stop: gr.Button,
+    running: list[Any],
+    ended: Any,  # noqa: ANN401 - Gradio takes any callable
+    case_id: gr.State,
+    outputs: list[Any],
+) -> None:
+    """End what runs with `stop`; what `ended` returns is shown when it is over, however it ended.
+
+    A button that the stopping call itself gives back can be pressed while the browser still
+    waits for the cancelled call, and such a press is lost.
+    """
+    for asked in running:
+        asked.then(ended, case_id, outputs, **QUIET)
+    stop.click(None, cancels=running, **QUIET)
 
 
 def _wire_battery(handlers: Handlers, parts: Parts, controls: Controls) -> None:
@@ -98,12 +113,12 @@ def _wire_battery(handlers: Handlers, parts: Parts, controls: Controls) -> None:
         concurrency_limit=None,
         **QUIET,
     )
-    controls.battery_stop.click(
-        handlers.battery_stopped,
+    _wire_stop(
+        controls.battery_stop,
+        [asked],
+        handlers.battery_answered,
         parts.case_id,
         [parts.battery_state, *buttons],
-        cancels=[asked],
-        **QUIET,
     )
     controls.battery_open.change(
         handlers.open_draft,
