@@ -190,12 +190,11 @@ def _moment(text: str, after: timedelta = timedelta()) -> datetime:
     try:
         if len(text) == len("2026-01-01"):
             return datetime.combine(date.fromisoformat(text), time(), UTC) + after
-        moment = datetime.fromisoformat(text)
+        return inputs.instant(text)
     except (ValueError, OverflowError):
-        raise InvalidRequestError("A time is a day such as 2026-01-31 or an instant.") from None
-    if moment.tzinfo is None:
-        raise InvalidRequestError("An instant needs its offset, such as Z.")
-    return moment
+        raise InvalidRequestError(
+            "A time is a day such as 2026-01-31, or an instant with its offset, such as Z."
+        ) from None
 
 
 def _number(cursor: str) -> int:

@@ -116,10 +116,10 @@ class Images:
         if actor is not None and self.looks.is_going_on(actor.id, image_id, at):
             with suppress(*REFUSALS), self.store.read() as session:  # a refusal goes on below
                 image = _image(session, authorised(actor, Action.OPEN_IMAGE), image_id)
-                return image, instance_of(session, image_id, frame)
+                return image, _instance(session, image, frame)
         with use_case(self, actor, Action.OPEN_IMAGE, ("image", image_id)) as work:
             image = _image(work.session, work.actor, image_id)
-            instance = instance_of(work.session, image_id, frame)
+            instance = _instance(work.session, image, frame)
         self.looks.begin(work.actor.id, image_id, at)
         return image, instance
 
@@ -135,3 +135,9 @@ def _image(session: Session, actor: Actor, image_id: UUID) -> Image:
     if case.state is CaseState.REFUSED:
         raise CaseRefusedError
     return image
+
+
+def _instance(session: Session, image: Image, frame: int) -> Instance:
+    if frame >= image.frames:  # a database takes no number of any length
+        raise NotFoundError("frame")
+    return instance_of(session, image.id, frame)

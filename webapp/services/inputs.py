@@ -7,6 +7,7 @@ a sentence, so that it is never cut or changed silently.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -154,9 +155,24 @@ def number(value: object, what: str) -> float:
     Raises:
         InvalidRequestError: anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise InvalidRequestError(f"{what} must be a number.")
     return value
+
+
+def instant(value: str) -> datetime:
+    """Return an instant with its offset, in UTC.
+
+    Raises:
+        ValueError: not one, without its offset, or in UTC beyond the years that can be kept.
+    """
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError from None
 
 
 def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: ANN401 - JSON
@@ -174,6 +190,13 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
         return {text(name, what): _plain(item, what, depth - 1) for name, item in value.items()}
     raise InvalidRequestError(f"The {what} holds something that is not JSON.")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _storable(value: str, what: str) -> None:

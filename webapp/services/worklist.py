@@ -1,7 +1,6 @@
 """Use cases of finding the next thing to read, and of opening it."""
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from storage.reading import conversation, own_read_of, own_reads_of
 from storage.reviews import marks_of, regions_of, reviews_of_case
 from storage.tables import Case, Collection
 from storage.vocabulary import CaseState, Progress, Role
+from webapp.services import inputs
 from webapp.services.access import (
     WORKLIST_STATES,
     collection_open_to,
@@ -267,9 +267,6 @@ def _position(cursor: str) -> tuple[datetime, UUID]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, _, case_id = base64.urlsafe_b64decode(padded.encode()).decode().partition("|")
-        position = datetime.fromisoformat(at), UUID(case_id)
-    except (ValueError, binascii.Error):
+        return inputs.instant(at), UUID(case_id)
+    except ValueError:  # base64's own error is one
         raise InvalidRequestError("This page does not exist; start from the first one.") from None
-    if position[0].tzinfo is None:
-        raise InvalidRequestError("This page does not exist; start from the first one.")
-    return position

@@ -79,14 +79,19 @@ def test_filters_narrow_by_person_action_outcome_and_day(world: World, auditing:
         Filters(since="yesterday"),
         Filters(until="2026-11-22T13:00:00"),
         Filters(until="9999-12-31"),
+        Filters(since="9999-12-31T23:59:59-12:00"),
+        Filters(until="0001-01-01T00:00:00+12:00"),
     ],
-    ids=["action", "outcome", "since", "no offset", "beyond time"],
+    ids=["action", "outcome", "since", "no offset", "beyond time", "after time", "before time"],
 )
 def test_a_filter_that_cannot_be_meant_is_refused(
     world: World, auditing: Auditing, filters: Filters
 ) -> None:
+    admin = world.make_actor(Role.ADMIN)
     with pytest.raises(InvalidRequestError):
-        auditing.page(world.make_actor(Role.ADMIN), filters)
+        auditing.page(admin, filters)
+    with pytest.raises(InvalidRequestError):
+        auditing.export(admin, "csv", filters)
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "１", "9" * 30, ""])

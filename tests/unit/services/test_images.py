@@ -37,7 +37,7 @@ def test_frame_is_served_byte_for_byte(world: World, images: Images) -> None:
     assert [images.frame(reader, image.id, n) for n in range(3)] == FRAMES
 
 
-@pytest.mark.parametrize("frame", [-1, 3, 10**9])
+@pytest.mark.parametrize("frame", [-1, 3, 10**9, 2**63, 10**40])
 def test_frame_that_does_not_exist_is_not_found(world: World, images: Images, frame: int) -> None:
     reader = world.make_actor(Role.READER)
     image = world.image_of(world.make_case(world.make_collection(reader), reader, frames=FRAMES))
@@ -133,6 +133,7 @@ def test_window_changes_the_picture_and_the_notice_is_drawn_for_people(
         pytest.param({"center": 1}, id="no width"),
         pytest.param({"center": 1, "width": 0}, id="width 0"),
         pytest.param({"center": float("nan"), "width": 2}, id="NaN"),
+        pytest.param({"center": 10**400, "width": 2}, id="beyond a float"),
         pytest.param({"center": 1, "width": 2, "function": "x"}, id="function"),
         pytest.param({"centre": 1, "width": 2}, id="misspelt"),
         pytest.param("wide", id="no object"),

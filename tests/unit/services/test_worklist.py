@@ -1,6 +1,7 @@
 """Finding and opening cases: what is seen, by whom, in which order."""
 
-from uuid import uuid4
+import base64
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert
@@ -206,6 +207,10 @@ def test_nobody_lists_or_opens_without_signing_in(world: World, worklist: Workli
         worklist.next(None)
 
 
+def _cursor_at(instant: str) -> str:
+    return base64.urlsafe_b64encode(f"{instant}|{UUID(int=1)}".encode()).decode().rstrip("=")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -215,6 +220,8 @@ def test_nobody_lists_or_opens_without_signing_in(world: World, worklist: Workli
         pytest.param({"cursor": "nonsense"}, id="cursor of no page"),
         pytest.param({"cursor": "MjAyNi0wMS0wMXxhYmM"}, id="cursor without an id"),
         pytest.param({"cursor": "é"}, id="cursor that is no base64"),
+        pytest.param({"cursor": _cursor_at("9999-12-31T23:59:59-12:00")}, id="cursor after time"),
+        pytest.param({"cursor": _cursor_at("0001-01-01T00:00:00+12:00")}, id="cursor before time"),
     ],
 )
 def test_page_that_cannot_be_is_refused(
