@@ -51,23 +51,25 @@ def _window_and_resample(
         raise RequestRefusedError("The volume is too thin or too large for this model.")
     if volume.dtype.kind == "f" and not np.isfinite(volume).all():
         raise RequestRefusedError("The volume holds values that are not numbers.")
-    # NumPy's own promotion, as the original has it: integers end as float64, floats stay
-    scaled = (np.clip(volume, LOW, HIGH) - LOW) / (HIGH - LOW) * 255
-    box = foreground_box(scaled)
-    cropped = torch.from_numpy(np.ascontiguousarray(scaled[box])).to(torch.float32)
+    box = foreground_box(volume)
+    cropped = torch.empty([side.stop - side.start for side in box])
+    for target, plane in zip(cropped, volume[box], strict=True):
+        # NumPy's own promotion, as the original has it: integers end as float64, floats stay
+        scaled = (np.clip(plane, LOW, HIGH) - LOW) / (HIGH - LOW) * 255
+        target.copy_(torch.from_numpy(np.ascontiguousarray(scaled)))
     resampled = functional.interpolate(
         cropped[None, None], size=shape, mode="trilinear", align_corners=False
     )
     return resampled[0, 0].numpy().astype(np.uint8)
 
 
-def foreground_box(scaled: NDArray[np.floating]) -> tuple[slice, ...]:
-    """Return the smallest box that holds every positive voxel.
+def foreground_box(volume: NDArray[np.generic]) -> tuple[slice, ...]:
+    """Return the smallest box that holds every voxel above `LOW` HU.
 
     Raises:
-        RequestRefusedError: no voxel is positive.
+        RequestRefusedError: there is none.
     """
-    inside = scaled > 0
+    inside = np.greater(volume, LOW)
     box: list[slice] = []
     for axis in range(inside.ndim):
         others = tuple(a for a in range(inside.ndim) if a != axis)

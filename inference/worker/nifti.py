@@ -34,6 +34,18 @@ class _Header:
     slope: float
     intercept: float
 
+    def hounsfield(self, data: bytes, shape: tuple[int, ...]) -> NDArray[np.int16]:
+        """Read the voxels of one plane as they are meant: int16 HU, rounded and clipped."""
+        if len(data) < math.prod(shape) * self.dtype.itemsize:
+            raise RequestRefusedError("The volume's file is cut short.")
+        values = np.frombuffer(data, self.dtype).reshape(shape)
+        if self.dtype.newbyteorder("=") == np.int16 and (self.slope, self.intercept) == (1, 0):
+            return values.astype(np.int16)
+        scaled = values.astype(np.float64) * self.slope + self.intercept
+        if not np.isfinite(scaled).all():
+            raise RequestRefusedError("The volume holds values that are not numbers.")
+        return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+
 
 def read_nifti(data: bytes) -> NDArray[np.int16]:
     """Read a single-file NIfTI-1 volume, gzipped or not, as int16 HU [D, H, W].
@@ -41,24 +53,20 @@ def read_nifti(data: bytes) -> NDArray[np.int16]:
     The header's slope and intercept are applied; values beyond int16 are clipped.
 
     Raises:
-        RequestRefusedError: it is no such file, is cut short, or has over 512 × 512 × 1024 voxels.
+        RequestRefusedError: it is no such file, is cut short, has over 512 × 512 × 1024 voxels, or
+            one that is not a number.
     """
     plain: IO[bytes] = io.BytesIO(data)
     file = gzip.GzipFile(fileobj=plain) if data.startswith(_GZIP_MAGIC) else plain
     try:
         header = _read_header(file.read(HEADER_BYTES))
         file.read(header.offset - HEADER_BYTES)
-        size = math.prod(header.shape) * header.dtype.itemsize
-        voxels = file.read(size)
+        volume = np.empty(header.shape, np.int16)
+        for plane in volume:  # one at a time: as float64 the whole would be four times as large
+            plane[:] = header.hounsfield(file.read(plane.size * header.dtype.itemsize), plane.shape)
     except (OSError, EOFError, zlib.error) as error:
         raise RequestRefusedError("The volume's gzip data is damaged.") from error
-    if len(voxels) < size:
-        raise RequestRefusedError("The volume's file is cut short.")
-    values = np.frombuffer(voxels, header.dtype).reshape(header.shape)
-    if header.dtype.newbyteorder("=") == np.int16 and (header.slope, header.intercept) == (1, 0):
-        return values.astype(np.int16)
-    scaled = np.nan_to_num(values.astype(np.float64) * header.slope + header.intercept)
-    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+    return volume
 
 
 def _read_header(data: bytes) -> _Header:

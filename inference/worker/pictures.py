@@ -12,6 +12,8 @@ from inference.families.base import Volume
 from inference.worker.nifti import read_nifti
 
 MAX_PIXELS = 64 * 10**6
+MAX_SIDE = 10_000  # pixels: padded to a square, as some families do, 0.3 GB
+MAX_RATIO = 100  # longer to shorter side: scaled by the shorter one, 34 MB
 FORMATS = ("PNG", "JPEG")
 _UNREADABLE = (
     UnidentifiedImageError,
@@ -32,12 +34,19 @@ def read_image(data: bytes) -> Image.Image:
     """Open a PNG or JPEG, in the mode it was stored in.
 
     Raises:
-        RequestRefusedError: it is neither, is damaged, or has more than 64 million pixels.
+        RequestRefusedError: it is neither, is damaged, or so large or so long and thin that
+            preparing it would take memory from everybody.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise RequestRefusedError("The image has more than 64 million pixels.")
+        long, short = max(image.size), min(image.size)
+        if long > MAX_SIDE or long > MAX_RATIO * short:
+            raise RequestRefusedError(
+                f"The image is too long: at most {MAX_SIDE:,} pixels on a side, and at most "
+                f"{MAX_RATIO} times the other side."
+            )
         image.load()
     except _UNREADABLE as error:
         raise RequestRefusedError("The image cannot be read; PNG and JPEG can.") from error

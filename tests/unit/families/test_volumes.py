@@ -9,9 +9,9 @@ from inference.families.volumes import foreground_box, volume_levels
 
 
 def test_box_holds_everything_denser_than_air() -> None:
-    scaled = np.zeros((6, 5, 4))
-    scaled[2, 1, 3] = scaled[4, 3, 0] = 0.1
-    assert foreground_box(scaled) == (slice(2, 5), slice(1, 4), slice(0, 4))
+    volume = np.full((6, 5, 4), -1000.0)
+    volume[2, 1, 3] = volume[4, 3, 0] = -999.9
+    assert foreground_box(volume) == (slice(2, 5), slice(1, 4), slice(0, 4))
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,31 @@ def test_other_volumes_are_refused(data: bytes) -> None:
         read_nifti(data)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_voxels_that_are_no_numbers_are_refused(value: float) -> None:
+    header = bytearray(gzip.decompress(nifti(VOLUME))[:352])
+    header[70:72] = b"\x10\x00"  # float32
+    voxels = VOLUME.astype("<f4")
+    assert np.array_equal(read_nifti(bytes(header) + voxels.tobytes()), VOLUME)
+    voxels[1, 2, 3] = value
+    with pytest.raises(RequestRefusedError, match="not numbers"):
+        read_nifti(bytes(header) + voxels.tobytes())
+
+
+@pytest.mark.parametrize("size", [(10_001, 200), (40, 10_001), (1, 101), (3030, 30)])
+def test_what_would_be_huge_once_squared_is_refused(size: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", size).save(buffer, "PNG")
+    with pytest.raises(RequestRefusedError, match="too long"):
+        read_image(buffer.getvalue())
+
+
+def test_a_long_picture_is_read() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (3000, 30)).save(buffer, "PNG")
+    assert read_image(buffer.getvalue()).size == (3000, 30)
+
+
 @given(st.binary(max_size=600), st.integers(0, 400))
 def test_junk_in_a_volume_is_refused_or_read(junk: bytes, at: int) -> None:
     plain = bytearray(gzip.decompress(nifti(VOLUME)))
