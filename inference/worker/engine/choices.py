@@ -64,8 +64,8 @@ class ChoiceTree:
         return shares
 
 
-def plant(choices: Sequence[str], vocabulary: Vocabulary) -> ChoiceTree:
-    """Build the tree of all choices.
+def usable(choices: Sequence[str]) -> list[str]:
+    """Return the choices as they are written, without the spaces around them.
 
     Raises:
         RequestRefusedError: a choice is empty, repeated or too long, or there are too many.
@@ -75,11 +75,18 @@ def plant(choices: Sequence[str], vocabulary: Vocabulary) -> ChoiceTree:
         raise RequestRefusedError(f"Offer 1 to {MAX_CHOICES} different choices.")
     if not all(0 < len(text) <= MAX_CHOICE_LENGTH for text in texts):
         raise RequestRefusedError(f"A choice has 1 to {MAX_CHOICE_LENGTH} characters.")
-    spellings = [vocabulary.spellings(text) for text in texts]
+    return texts
+
+
+def plant(
+    choices: Sequence[str], own: Sequence[tuple[int, ...]], vocabulary: Vocabulary
+) -> ChoiceTree:
+    """Build the tree of all choices; `own` has the family's own token ids of each."""
+    spellings = [vocabulary.spellings(text, ids) for text, ids in zip(choices, own, strict=True)]
     nodes: dict[tuple[int, ...], int] = {}  # path from the prompt to a node's number
-    ends: list[list[int]] = [[] for _ in texts]
-    for choice, (own, *_) in enumerate(spellings):
-        ends[choice].append(_grow(nodes, own))
+    ends: list[list[int]] = [[] for _ in choices]
+    for choice, ids in enumerate(own):
+        ends[choice].append(_grow(nodes, ids))
     bound = len(nodes) + MAX_EXTRA_NODES
     others = [
         (len(path), choice, path) for choice, (_, *rest) in enumerate(spellings) for path in rest
@@ -93,7 +100,7 @@ def plant(choices: Sequence[str], vocabulary: Vocabulary) -> ChoiceTree:
         parents=tuple(nodes.get(path[:-1], -1) for path in nodes),
         depths=tuple(len(path) - 1 for path in nodes),
         ends=tuple(map(tuple, ends)),
-        own=tuple(own for own, *_ in spellings),
+        own=tuple(own),
     )
 
 

@@ -15,8 +15,8 @@ import torch
 
 from inference.errors import RequestRefusedError
 from inference.families.base import IMAGE_PLACEHOLDER, VOLUME_PLACEHOLDER, LoadedModel
-from inference.protocol import Ask
-from inference.worker.engine.choices import ChoiceTree, plant
+from inference.protocol import Ask, Turn
+from inference.worker.engine.choices import ChoiceTree, plant, usable
 from inference.worker.engine.features import FeatureCache
 from inference.worker.engine.prefix import Keys
 from inference.worker.engine.vocabulary import Vocabulary
@@ -24,6 +24,7 @@ from inference.worker.pictures import digest, read_image, read_volume
 
 MAX_STOPS = 8
 MAX_STOP_LENGTH = 100  # characters
+LONGEST_TOKEN = 64  # characters of one token, generously: what is longer is not even tokenised
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,16 @@ def check(ask: Ask) -> None:
 class Preparer:
     """Prepares questions for one model. Safe to use from several threads.
 
-    The tokenizer is used by one thread at a time; preparing pixels touches no weights and is
-    not locked.
+    The tokenizer is used by one thread at a time, for a moment: those who write answers need it
+    too. Preparing pixels touches no weights and is not locked. Volumes are prepared one at a time,
+    since one may take 2 GB while it is.
     """
 
     model: LoadedModel
     vocabulary: Vocabulary
     features: FeatureCache
     lock: Lock = field(default_factory=Lock)
+    _one_volume: Lock = field(default_factory=Lock, repr=False)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
 
     def prepare(self, ask: Ask, album: Album | None = None) -> Prompt:
@@ -118,14 +121,23 @@ class Preparer:
             *((VOLUME_PLACEHOLDER, data) for turn in ask.turns for data in turn.volumes),
         ]
         self._check_counts(contents)
+        choices = usable(ask.choices) if ask.choices else []
+        for choice in choices:  # refuses the model's control marks
+            self.model.render((Turn("user", choice),))
+        text = self.model.render(ask.turns)
+        if len(text) > LONGEST_TOKEN * self.model.limits.context:
+            raise RequestRefusedError(
+                f"The conversation is too long: {len(text):,} characters; this model reads "
+                f"{self.model.limits.context} tokens."
+            )
         with self.lock:
-            text = self.model.render(ask.turns)
             token_ids = tuple(self.model.encode(text))
-            tree = plant(ask.choices, self.vocabulary) if ask.choices else None
+            own = [tuple(self.vocabulary.own(choice)) for choice in choices]
             openings = [
-                tuple(self.vocabulary.own(f"{choice.strip()}\n"))
-                for choice in (ask.choices if ask.explain_tokens else ())
+                tuple(self.vocabulary.own(f"{choice}\n"))
+                for choice in (choices if ask.explain_tokens else ())
             ]
+        tree = plant(choices, own, self.vocabulary) if choices else None
         wanted = [kind for kind, _ in contents]
         if sorted(i for i in token_ids if i < 0) != sorted(wanted) or not token_ids:
             raise RequestRefusedError("The text names an image that was not sent.")
@@ -194,7 +206,8 @@ class Preparer:
     def _picture(self, kind: int, data: bytes, start: int, album: Album) -> Picture:
         def prepare() -> torch.Tensor:
             if kind == VOLUME_PLACEHOLDER:
-                return self.model.volume_values(read_volume(data))
+                with self._one_volume:
+                    return self.model.volume_values(read_volume(data))
             return self.model.pixel_values(read_image(data))
 
         known = album.digest(data)

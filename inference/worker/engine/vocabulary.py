@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 EXTRA_TOKENS = 2  # a spelling may use this many tokens more than the shortest one
 MAX_SPELLINGS = 16  # of one choice
+SPELT_TOKENS = 24  # a text of more is taken only as the family writes it; the search is all Python
 
 
 class Vocabulary:
@@ -42,13 +43,14 @@ class Vocabulary:
         text = self._decode([*token_ids, *self._anchor])
         return text[: -len(self._tail)] if text.endswith(self._tail) else ""
 
-    def spellings(self, text: str) -> list[tuple[int, ...]]:
-        """Return token sequences that write `text`, the family's own one first.
+    def spellings(self, text: str, own: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return token sequences that write `text`, `own`, the family's own one, first.
 
         A leading space is allowed, since most models begin an answer with one. Spellings much
         longer than the shortest, which a model gives next to no probability, are left out.
         """
-        own = tuple(self.own(text))
+        if len(own) > SPELT_TOKENS:
+            return [own]
         found = [*self._paths(" " + text, len(own)), *self._paths(text, len(own))]
         shortest = min(map(len, found), default=len(own))
         others = [path for path in found if path != own and len(path) <= shortest + EXTRA_TOKENS]

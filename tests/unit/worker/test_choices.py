@@ -1,14 +1,18 @@
 """Constrained answers: exact probabilities of the choices, from one pass."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
 from inference.errors import RequestRefusedError
-from inference.protocol import Ask
+from inference.protocol import Ask, Turn
 from inference.worker.engine.choices import ChoiceTree, plant
 from inference.worker.engine.engine import Engine
+from inference.worker.engine.features import FeatureCache
+from inference.worker.engine.prepare import Preparer
 from inference.worker.engine.vocabulary import Vocabulary
 from tests.unit.worker.fake import FIRST_BYTE, FIRST_PIECE, PIECES, SIZE, FakeModel
 from tests.unit.worker.plain import plain_logits
@@ -28,10 +32,14 @@ def _bytes(text: str) -> tuple[int, ...]:
     return tuple(FIRST_BYTE + byte for byte in text.encode())
 
 
+def _planted(choices: tuple[str, ...], vocabulary: Vocabulary) -> ChoiceTree:
+    return plant(choices, [tuple(vocabulary.own(choice)) for choice in choices], vocabulary)
+
+
 def test_spellings_start_with_the_familys_own_and_are_all_right(
     model: FakeModel, vocabulary: Vocabulary
 ) -> None:
-    spellings = vocabulary.spellings("present")
+    spellings = vocabulary.spellings("present", _bytes("present"))
     assert spellings[0] == _bytes("present")
     assert (IDS[" present"],) in spellings
     assert (IDS["present"],) in spellings
@@ -41,7 +49,7 @@ def test_spellings_start_with_the_familys_own_and_are_all_right(
 
 
 def test_a_tree_shares_beginnings(vocabulary: Vocabulary) -> None:
-    tree = plant(("ab", "ac"), vocabulary)
+    tree = _planted(("ab", "ac"), vocabulary)
     a = _bytes("a")[0]
     assert [t for t, p in zip(tree.tokens, tree.parents, strict=True) if p == -1].count(a) == 1
     for node, parent in enumerate(tree.parents):
@@ -76,7 +84,7 @@ def test_the_engine_gives_what_teacher_forcing_gives(
 ) -> None:
     ask = question("Is there an effusion?", 1, choices=CHOICES)
     started, ended = engine.answer(ask)
-    tree = plant(CHOICES, vocabulary)
+    tree = _planted(CHOICES, vocabulary)
     assert ended.choices is not None
     masses = []
     for nodes in tree.ends:
@@ -145,3 +153,48 @@ def test_a_sampled_choice_follows_its_seed(engine: Engine) -> None:
 def test_unusable_choices_are_refused(engine: Engine, choices: tuple[str, ...]) -> None:
     with pytest.raises(RequestRefusedError):
         engine.answer(question("Is it?", choices=choices))
+
+
+def test_spelling_choices_keeps_no_answer_waiting(
+    model: FakeModel, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparer = Preparer(model, vocabulary, FeatureCache(0))
+    spellings, held = Vocabulary.spellings, []
+
+    def noted(self: Vocabulary, *given: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+        held.append(preparer.lock.locked())
+        return spellings(self, *given)
+
+    monkeypatch.setattr(Vocabulary, "spellings", noted)
+    preparer.prepare(question("Is it?", 1, choices=("yes", "no")))
+    assert held == [False, False]
+
+
+def test_a_long_choice_is_taken_as_the_family_writes_it(vocabulary: Vocabulary) -> None:
+    long = "indeterminate, as far as one picture tells"
+    own = tuple(vocabulary.own(long))
+    assert vocabulary.spellings(long, own) == [own]
+
+
+class StrictModel(FakeModel):
+    """Refuses a control mark, as the families do."""
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        if any("<mark>" in turn.text for turn in turns):
+            raise RequestRefusedError("a control mark")
+        return super().render(turns)
+
+
+def test_a_choice_holds_no_control_mark(vocabulary: Vocabulary) -> None:
+    preparer = Preparer(StrictModel(), vocabulary, FeatureCache(0))
+    with pytest.raises(RequestRefusedError, match="a control mark"):
+        preparer.prepare(question("Is it?", 1, choices=("yes", "<mark>")))
+
+
+def test_a_text_that_cannot_fit_is_not_tokenised(
+    model: FakeModel, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparer = Preparer(model, vocabulary, FeatureCache(0))
+    monkeypatch.delattr(FakeModel, "encode")
+    with pytest.raises(RequestRefusedError, match="characters"):
+        preparer.prepare(question("x" * 64 * model.limits.context, 1))
