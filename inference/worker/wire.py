@@ -1,8 +1,8 @@
 """The body of a chat completion, in OpenAI's shape, to an `Ask`.
 
 Images are data URIs and volumes base64: never a path and never an address, so a worker reads
-nothing that was not in the request. A parameter that would change the answer and is not
-supported is refused rather than ignored.
+nothing that was not in the request. A parameter that might change the answer and is not
+supported is refused rather than ignored, and so is every one that is not known.
 """
 
 import base64
@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from inference.errors import RequestRefusedError
 from inference.protocol import Ask, Decoding, Role, Turn
@@ -52,7 +52,7 @@ Wanted = ChatRequest | BatteryRequest
 
 
 class _Shape(BaseModel):
-    """Accepts OpenAI's other fields; those that would matter are listed in `_Completion`."""
+    """Accepts a message's other fields; those of a completion are listed, or refused."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -109,24 +109,45 @@ class _Overread(_Shape):
 
 
 class _Completion(_Shape):
+    model_config = ConfigDict(extra="forbid")
+
     messages: list[_Message] = Field(min_length=1, max_length=1000)
     model: str | None = None
     stream: bool = False
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: StrictInt | None = None
+    max_completion_tokens: StrictInt | None = None
     temperature: float | None = None
     top_p: float | None = None
-    seed: int | None = None
+    seed: StrictInt | None = None
     stop: str | list[str] | None = None
     structured_outputs: _StructuredOutputs | None = None
     response_format: _ResponseFormat | None = None
     overread: _Overread | None = None
     n: Literal[1] | None = None
-    # These would change the answer; only the values that change nothing are taken.
+    # OpenAI's and vLLM's that would change the answer: only the values that change nothing.
     tools: list[Any] | None = Field(default=None, max_length=0)
+    tool_choice: Literal["none", "auto"] | None = None
     logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    logit_bias: dict[str, Any] | None = Field(default=None, max_length=0)
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None
+    repetition_penalty: Literal[1] | None = None
+    length_penalty: Literal[1] | None = None
+    top_k: Literal[-1, 0] | None = None
+    min_p: Literal[0] | None = None
+    min_tokens: Literal[0] | None = None
+    best_of: Literal[1] | None = None
+    ignore_eos: Literal[False] | None = None
+    # These change nothing here.
+    user: Any = None
+    metadata: Any = None
+    store: Any = None
+    stream_options: Any = None
+    service_tier: Any = None
+    parallel_tool_calls: Any = None
+    safety_identifier: Any = None
+    prompt_cache_key: Any = None
 
 
 class _Battery(_Shape):
@@ -172,7 +193,10 @@ def _question(body: Any, shared: tuple[Turn, ...]) -> Ask | RequestRefusedError:
 
 
 def _unusable(error: ValidationError) -> RequestRefusedError:
-    where = ".".join(str(part) for part in error.errors()[0]["loc"][:6]) or "body"
+    first = error.errors()[0]
+    if first["type"] == "extra_forbidden":
+        return RequestRefusedError("The request holds a parameter that this worker does not know.")
+    where = ".".join(str(part) for part in first["loc"][:6]) or "body"
     return RequestRefusedError(f"The request cannot be used: see {_known(where)}.")
 
 

@@ -145,6 +145,13 @@ def test_only_a_user_shows_pictures() -> None:
         },
         {"structured_outputs": {"choice": []}},
         {"frequency_penalty": 0.5},
+        {"guided_choice": ["yes", "no"]},
+        {"logit_bias": {"5": 100}},
+        {"top_k": 5},
+        {"ignore_eos": True},
+        {"a_parameter_of_tomorrow": 1},
+        {"max_tokens": "5"},
+        {"max_tokens": True},
         {"temperature": "warm"},
         {"messages": []},
         {"messages": [{"role": "wizard", "content": "x"}]},
@@ -167,6 +174,7 @@ def test_what_would_change_the_answer_and_is_not_supported_is_refused(
         _body(messages=[{"role": SECRET, "content": "x"}]),
         _body(messages=[{"role": "user", "content": {SECRET: 1}}]),
         _body(structured_outputs={SECRET: 1}),
+        _body(**{SECRET: 1}),
         _body(response_format={SECRET: SECRET}),
         b"\xff\xfe",
         b"[]",
@@ -253,3 +261,13 @@ def test_a_question_that_cannot_be_used_leaves_the_others() -> None:
 def test_a_battery_that_nothing_can_be_made_of_is_refused(body: bytes) -> None:
     with pytest.raises(RequestRefusedError):
         parse_battery(body)
+
+
+def test_parameters_that_change_nothing_are_taken() -> None:
+    neutral = {
+        "user": "x",
+        "stream_options": {"include_usage": True},
+        "logit_bias": {},
+        "top_k": -1,
+    }
+    assert parse_chat(_body(**neutral)).ask == parse_chat(_body()).ask
