@@ -147,6 +147,9 @@ def read_manifest(directory: Path) -> Manifest:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFolderRefusedError("The model's manifest is incomplete.") from error
+    shown = (manifest.family, manifest.revision, manifest.licence, manifest.repository)
+    if not all(character.isprintable() or character == "\n" for character in "".join(shown)):
+        raise ModelFolderRefusedError("The model's manifest holds control characters.")
     return manifest
 
 

@@ -16,7 +16,7 @@ from transformers import LlavaForConditionalGeneration
 
 from inference.errors import ModelFolderRefusedError, RequestRefusedError
 from inference.families.base import IMAGE_PLACEHOLDER, Family, Limits, LoadedModel, Quantize
-from inference.families.folder import Manifest, check_folder
+from inference.families.folder import Manifest, check_folder, read_json
 from inference.families.loading import build_model
 from inference.families.preparing import Preparation
 from inference.families.published import Converted, Published
@@ -28,6 +28,8 @@ from inference.families.tokenizing import (
     encode_around,
 )
 from inference.protocol import Decoding, Turn
+
+MOST_CONTEXT = 2**20  # tokens
 
 
 class LlavaLoaded(LoadedModel):
@@ -53,7 +55,7 @@ class LlavaLoaded(LoadedModel):
         self.revision = manifest.revision
         self.weights_sha256 = manifest.weights_sha256
         self.limits = limits
-        self.eos_token_ids = frozenset(int(i) for i in manifest.settings["eos"])
+        self.eos_token_ids = frozenset(manifest.settings["eos"])
         self.default_decoding = default_decoding
         self.preparation = Preparation.from_settings(manifest.settings["image"])
         self._template = TEMPLATES[manifest.settings["template"]]
@@ -179,7 +181,7 @@ class LlavaFamily(Family):
             raise ModelFolderRefusedError(
                 f"The folder holds {manifest.family}, not {self.id} as asked."
             )
-        settings = self._checked(manifest.settings)
+        settings = self._checked(manifest.settings, read_json(directory, "config.json"))
         tokenizer = open_tokenizer(directory, settings)
         model = build_model(
             directory,
@@ -190,10 +192,10 @@ class LlavaFamily(Family):
             model_class=self.model_class,
         )
         limits = Limits(
-            context=int(settings["context"]),
+            context=settings["context"],
             images=self.images,
             volumes=self.volumes,
-            image_tokens=int(settings["image_tokens"]),
+            image_tokens=settings["image_tokens"],
         )
         return self.loaded_class(
             model,
@@ -204,7 +206,8 @@ class LlavaFamily(Family):
             strip=self.strip,
         )
 
-    def _checked(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _checked(self, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Compare the manifest's settings, which no hash covers, with the hashed config."""
         wanted = {"template", "image", "context", "image_tokens", "eos", "tokenizer"}
         if absent := sorted(wanted - settings.keys()):
             raise ModelFolderRefusedError(f"The manifest's settings lack {', '.join(absent)}.")
@@ -212,7 +215,32 @@ class LlavaFamily(Family):
             raise ModelFolderRefusedError(
                 f"{self.id} has no prompt template {settings['template']!r}."
             )
+        vocabulary = _whole(config.get("text_config"), "vocab_size")
+        impossible = [
+            name
+            for name, possible in {
+                "context": 1 <= _whole(settings, "context") <= MOST_CONTEXT,
+                "image_tokens": _whole(settings, "image_tokens")
+                == _whole(config, "image_seq_length"),
+                "image": _whole(config.get("vision_config"), "image_size")
+                in (_whole(settings["image"], "size"), 0),
+                "eos": isinstance(settings["eos"], list)
+                and all(type(i) is int and 0 <= i < vocabulary for i in settings["eos"]),
+                "tokenizer": isinstance(settings["tokenizer"], Mapping),
+            }.items()
+            if not possible
+        ]
+        if impossible:
+            raise ModelFolderRefusedError(
+                f"The manifest's settings do not fit config.json: {', '.join(impossible)}."
+            )
         return settings
+
+
+def _whole(fields: object, name: str) -> int:
+    """Return a whole number of a JSON object, 0 where there is none."""
+    found = fields.get(name) if isinstance(fields, Mapping) else None
+    return found if type(found) is int else 0
 
 
 def open_tokenizer(directory: Path, settings: Mapping[str, Any]) -> Tokenizer:

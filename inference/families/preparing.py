@@ -17,6 +17,7 @@ from inference.errors import ModelFolderRefusedError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+MOST_SIZE = 4096  # pixels
 Fit = Literal["pad", "crop", "crop_rounded", "stretch"]
 
 
@@ -45,7 +46,12 @@ class Preparation:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderRefusedError("The model's image settings are incomplete.") from error
-        if found.fit not in FITS or found.size < 1 or len(found.mean) != 3 or len(found.std) != 3:
+        if (
+            found.fit not in FITS
+            or not 1 <= found.size <= MOST_SIZE
+            or len(found.mean) != 3
+            or len(found.std) != 3
+        ):
             raise ModelFolderRefusedError("The model's image settings are impossible.")
         return found
 

@@ -7,6 +7,7 @@ between requests.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import nn
 
 from inference.errors import ModelFolderRefusedError
@@ -120,35 +122,47 @@ def load_adapter(folder: Path, model: LoadedModel) -> Adapter:
     """Load an adapter as peft saves it.
 
     Raises:
-        ModelFolderRefusedError: it is no plain LoRA on this model's decoder.
+        ModelFolderRefusedError: it is no plain, whole LoRA on this model's decoder, or one of its
+            files is a link that leaves the folder.
     """
+    name = folder.name
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).resolve().is_relative_to(folder.resolve()):
+            raise ModelFolderRefusedError(f"{file} of the adapter {name} is a link that leaves it.")
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         data = (folder / WEIGHTS).read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFolderRefusedError(
-            f"The adapter {folder.name} needs {CONFIG} and {WEIGHTS}."
+            f"The adapter {name} needs {CONFIG} and {WEIGHTS}."
         ) from error
-    if (
-        config.get("peft_type") != "LORA"
-        or config.get("bias", "none") != "none"
-        or any(config.get(key) for key in _UNSUPPORTED)
-    ):
-        raise ModelFolderRefusedError(f"The adapter {folder.name} is not a plain LoRA.")
-    rank = int(config["r"])
-    root = rank**0.5 if config.get("use_rslora") else rank
+    try:
+        plain = (
+            config["peft_type"] == "LORA"
+            and config.get("bias", "none") == "none"
+            and not any(config.get(key) for key in _UNSUPPORTED)
+        )
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+        tensors = load(data)
+    except (AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ModelFolderRefusedError(f"The adapter {name} is damaged.") from error
+    if not plain or not tensors or not (rank > 0 and math.isfinite(alpha)):
+        raise ModelFolderRefusedError(f"The adapter {name} is not a plain LoRA.")
     sides: dict[str, dict[str, torch.Tensor]] = {}
-    for name, tensor in load_file(folder / WEIGHTS).items():
-        match = _NAME.fullmatch(name)
+    for key, tensor in tensors.items():
+        match = _NAME.fullmatch(key)
         if match is None:
-            raise ModelFolderRefusedError(f"The adapter {folder.name} holds {name}.")
+            raise ModelFolderRefusedError(f"The adapter {name} holds {key}.")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelFolderRefusedError(f"The adapter {name} holds weights that are no numbers.")
         path = _in_decoder(match["module"])
         sides.setdefault(path, {})[match["side"]] = tensor.to(model.device, model.dtype)
+    root = rank**0.5 if config.get("use_rslora") else rank
     return Adapter(
-        name=folder.name,
+        name=name,
         sha256=hashlib.sha256(data).hexdigest(),
-        scale=float(config["lora_alpha"]) / root,
-        layers={path: _pair(folder.name, path, pair, rank, model) for path, pair in sides.items()},
+        scale=alpha / root,
+        layers={path: _pair(name, path, pair, rank, model) for path, pair in sides.items()},
     )
 
 
@@ -166,7 +180,7 @@ def _pair(
     name: str, path: str, pair: dict[str, torch.Tensor], rank: int, model: LoadedModel
 ) -> tuple[torch.Tensor, torch.Tensor]:
     target = dict(model.decoder.named_modules()).get(path)
-    if target is None or set(pair) != {"A", "B"}:
+    if target is None or not hasattr(target, "in_features") or set(pair) != {"A", "B"}:
         raise ModelFolderRefusedError(f"The adapter {name} does not fit this model at {path}.")
     expected = (rank, target.in_features), (target.out_features, rank)
     if (tuple(pair["A"].shape), tuple(pair["B"].shape)) != expected:

@@ -190,7 +190,21 @@ def test_manifest_that_is_none_is_refused(copy_of: CopyOf, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"template": "chatml"}, {"image": {}}, {"tokenizer": {"kind": "slow"}}]
+    "settings",
+    [
+        {"template": "chatml"},
+        {"image": {}},
+        {"image": []},
+        {"tokenizer": {"kind": "slow"}},
+        {"tokenizer": "slow"},
+        {"eos": "x"},
+        {"eos": [10**9]},
+        {"eos": [True]},
+        {"context": 10**12},
+        {"context": "4096"},
+        {"image_tokens": 577},
+        {"image_tokens": 10**12},
+    ],
 )
 def test_settings_that_the_family_does_not_know_are_refused(
     copy_of: CopyOf, settings: dict[str, object]
@@ -201,6 +215,22 @@ def test_settings_that_the_family_does_not_know_are_refused(
     manifest["settings"] |= settings
     path.write_text(json.dumps(manifest))
     assert refusal(folder)
+
+
+def test_licence_that_would_command_a_terminal_is_refused(copy_of: CopyOf) -> None:
+    folder = copy_of("llavamed")
+    path = folder / "overread.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"licence": "\x1b]0;free\x07"}))
+    assert "control characters" in refusal(folder)
+
+
+def test_image_size_is_that_of_the_tower(copy_of: CopyOf) -> None:
+    folder = copy_of("llavamed")
+    path = folder / "overread.json"
+    manifest = json.loads(path.read_text())
+    manifest["settings"]["image"]["size"] = 10**6
+    path.write_text(json.dumps(manifest))
+    assert "image" in refusal(folder)
 
 
 def test_family_is_an_explicit_id_and_not_guessed(imported: CopyOf) -> None:

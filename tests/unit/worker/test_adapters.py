@@ -1,13 +1,14 @@
 """LoRA adapters beside each other in one batch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from inference.errors import ModelFolderRefusedError
 from inference.worker.adapters import CONFIG, WEIGHTS, Adapters, find_adapters, load_adapter
@@ -113,6 +114,11 @@ def _change_config(folder: Path, **fields: Any) -> None:  # noqa: ANN401  # JSON
         {"bias": "all"},
         {"rank_pattern": {"q_proj": 8}},
         {"r": 8},
+        {"r": 0},
+        {"r": "x"},
+        {"r": None},
+        {"lora_alpha": float("nan")},
+        {"lora_alpha": []},
     ],
 )
 def test_what_is_no_plain_lora_of_this_model_is_refused(
@@ -134,4 +140,49 @@ def test_an_adapter_of_the_vision_tower_is_refused(model: FakeModel, folders: li
 def test_an_adapter_without_its_weights_is_refused(model: FakeModel, folders: list[Path]) -> None:
     (folders[0] / WEIGHTS).unlink()
     with pytest.raises(ModelFolderRefusedError, match=WEIGHTS):
+        load_adapter(folders[0], model)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "[" * 100_000, "1", ""])
+def test_an_adapter_with_a_damaged_config_is_refused(
+    model: FakeModel, folders: list[Path], text: str
+) -> None:
+    (folders[0] / CONFIG).write_text(text)
+    with pytest.raises(ModelFolderRefusedError, match="one"):
+        load_adapter(folders[0], model)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda data: data[:-8], id="cut short"),
+        pytest.param(lambda _: b"\x80\x04junk", id="no safetensors"),
+        pytest.param(lambda _: save({}), id="empty"),
+        pytest.param(
+            lambda data: save({n: t * float("nan") for n, t in load(data).items()}), id="NaN"
+        ),
+        pytest.param(
+            lambda data: save(
+                {n.replace("self_attn.q_proj", "input_layernorm"): t for n, t in load(data).items()}
+            ),
+            id="on a norm",
+        ),
+    ],
+)
+def test_damaged_weights_are_refused(
+    model: FakeModel, folders: list[Path], damage: Callable[[bytes], bytes]
+) -> None:
+    weights = folders[0] / WEIGHTS
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(ModelFolderRefusedError, match="one"):
+        load_adapter(folders[0], model)
+
+
+def test_a_link_that_leaves_the_adapter_is_refused(
+    model: FakeModel, folders: list[Path], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "weights"
+    (folders[0] / WEIGHTS).rename(elsewhere)
+    (folders[0] / WEIGHTS).symlink_to(elsewhere)
+    with pytest.raises(ModelFolderRefusedError, match="link"):
         load_adapter(folders[0], model)
