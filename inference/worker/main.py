@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from inference.catalog import catalog
 from inference.errors import InferenceError
 from inference.worker.replicas import ReplicaOptions
 from inference.worker.serve import ServeOptions, serve
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", help="answer over HTTP, as OpenAI's chat completions")
     _model(command)
     command.add_argument("--adapter", type=Path, metavar="DIR", help="a LoRA, or a folder of them")
-    command.add_argument("--quantize", choices=("nf4", "int8"))
+    command.add_argument("--quantize", choices=("nf4", "int8"), help="the decoder's weights")
     command.add_argument("--host", default="127.0.0.1")
     command.add_argument("--port", type=int, default=8000, help="0 picks a free one")
     command.add_argument(
@@ -78,26 +79,41 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_generate)
 
     command = commands.add_parser("import-checkpoint", help="published files to our layout")
-    command.add_argument("--family", required=True, metavar="ID")
-    command.add_argument("src", type=Path, metavar="SRC")
-    command.add_argument("dst", type=Path, metavar="DST")
-    command.add_argument("--hub", type=Path, metavar="DIR", help="folders ORG/NAME")
-    command.add_argument("--tower-dims", type=Path, metavar="FILE")
+    published = ", ".join(name for name, entry in catalog().items() if entry.repository)
+    command.add_argument("--family", required=True, metavar="ID", help=f"one of {published}")
+    command.add_argument("src", type=Path, metavar="SRC", help="the release, as it was fetched")
+    command.add_argument("dst", type=Path, metavar="DST", help="a new folder, for --model")
+    command.add_argument(
+        "--hub",
+        type=Path,
+        metavar="DIR",
+        help="where ORG/NAME folders lie that the release names, such as its vision tower",
+    )
+    command.add_argument(
+        "--tower-dims",
+        type=Path,
+        metavar="FILE",
+        help="JSON with num_heads of a LLaVA-Rad tower of another size than the published",
+    )
     command.set_defaults(run=_import_checkpoint)
 
     command = commands.add_parser("verify", help="golden cases against their expected values")
-    command.add_argument("folder", type=Path, metavar="DIR")
+    command.add_argument(
+        "folder", type=Path, metavar="DIR", help="a folder a family: checkpoint, hub, cases"
+    )
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("export-vllm", help="our layout to the names that vLLM wants")
-    command.add_argument("folder", type=Path, metavar="DIR")
-    command.add_argument("out", type=Path, metavar="OUT")
+    command.add_argument("folder", type=Path, metavar="DIR", help="a folder in our layout")
+    command.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     command.set_defaults(run=_export_vllm)
     return parser
 
 
 def _model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", required=True, metavar="ID_OR_DIR")
+    command.add_argument(
+        "--model", required=True, metavar="ID_OR_DIR", help="overread-demo, or an imported folder"
+    )
     command.add_argument("--family", metavar="ID", help="refuse a folder of another family")
 
 

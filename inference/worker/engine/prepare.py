@@ -98,7 +98,7 @@ class Preparer:
 
     The tokenizer is used by one thread at a time, for a moment: those who write answers need it
     too. Preparing pixels touches no weights and is not locked. Volumes are prepared one at a time,
-    since one may take 2 GB while it is.
+    since one may take 1.6 GB while it is.
     """
 
     model: LoadedModel
