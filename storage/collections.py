@@ -1,6 +1,7 @@
 """Look up collections and who may open them."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,8 +11,19 @@ from storage.tables import Collection, Membership, Person
 
 
 def collection_named(session: Session, name: str) -> Collection | None:
-    """Return the collection with exactly this name."""
-    return session.exec(select(Collection).where(Collection.name == name)).first()
+    """Return the collection of this name: with exactly it, else with one that reads alike."""
+    return named(session.exec(select(Collection).order_by(col(Collection.created_at))), name)
+
+
+def named(collections: Iterable[Collection], name: str) -> Collection | None:
+    """Return the one with exactly this name, else the first whose name reads alike.
+
+    Names read alike that differ only in case, in spaces or in how Unicode writes a letter.
+    """
+    found = list(collections)
+    exact = (each for each in found if each.name == name)
+    alike = (each for each in found if _read(each.name) == _read(name))
+    return next(exact, next(alike, None))
 
 
 def collections_of(session: Session, person_id: UUID | None) -> Sequence[Collection]:
@@ -56,3 +68,8 @@ def members_of(session: Session, collection_id: UUID) -> Sequence[Person]:
         .where(Membership.collection_id == collection_id)
     )
     return session.exec(statement.order_by(col(Person.name))).all()
+
+
+def _read(name: str) -> str:
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(folded.split())

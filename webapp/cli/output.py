@@ -54,10 +54,19 @@ def as_json(value: object) -> str:
 
 
 def aligned(table: Iterable[Sequence[object]]) -> str:
-    """Return rows as lines whose columns stand below each other."""
-    rows = [[str(cell) for cell in row] for row in table]
+    """Return rows as lines whose columns stand below each other.
+
+    What would move a terminal's cursor or turn a line around is written out.
+    """
+    rows = [[_printable(str(cell)) for cell in row] for row in table]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
+    )
+
+
+def _printable(cell: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in cell
     )

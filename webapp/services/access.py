@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from storage.cases import Visible, case_with_collection, has_attested
-from storage.collections import collections_of, is_member
+from storage.collections import collections_of, is_member, named
 from storage.errors import NotFoundError
 from storage.reading import own_read_of
 from storage.tables import Case, Collection, Draft
@@ -33,10 +33,12 @@ def collection_open_to(session: Session, actor: Actor, name_or_id: str) -> Colle
     Raises:
         NotFoundError: there is none, or it is not the actor's.
     """
-    for collection in collections_open_to(session, actor):
-        if name_or_id in {collection.name, str(collection.id)}:
-            return collection
-    raise NotFoundError("collection")
+    found = collections_open_to(session, actor)
+    by_id = (each for each in found if str(each.id) == name_or_id)
+    collection = next(by_id, named(found, name_or_id))
+    if collection is None:
+        raise NotFoundError("collection")
+    return collection
 
 
 def states_open_to(actor: Actor) -> frozenset[CaseState]:

@@ -1,5 +1,6 @@
 """Use cases on collections: which there are, under which protocol, and who is a member."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from webapp.services.work import use_case
 
 DEFAULT_PROTOCOL: Final = Protocol.READER_FIRST  # Fogliato 2022: the least anchoring on the model
 MAX_NAME: Final = 100
+_WHAT: Final = "collection's name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Collections:
 
         Args:
             actor: Who asks.
-            name: 1 to 100 characters.
+            name: 1 to 100 characters that can be seen; in which case and normal form does not
+                matter.
             protocol: For a new one; `reader_first` where nothing is said.
 
         Raises:
@@ -54,7 +57,7 @@ class Collections:
             InvalidRequestError: it exists with another protocol, or the name cannot be used.
         """
         with use_case(self, actor, Action.ENSURE_COLLECTION) as work:
-            existing = collection_named(work.session, collection_name(name))
+            existing = collection_named(work.session, asked_name(name))
             if existing is None:
                 collection = make_collection(
                     work.session, work.actor, name, protocol or DEFAULT_PROTOCOL, work.at
@@ -116,13 +119,23 @@ class Collections:
             return tuple(person_view(one) for one in members_of(work.session, found.id))
 
 
-def collection_name(name: str) -> str:
-    """Return the name without white space around it.
+def asked_name(name: str) -> str:
+    """Return a name as somebody asks for it: one that an older version took is still found.
 
     Raises:
         InvalidRequestError: empty, too long, or not storable.
     """
-    return inputs.text(name, "collection's name", limit=MAX_NAME, required=True).strip()
+    return inputs.text(name, _WHAT, limit=MAX_NAME, required=True).strip()
+
+
+def collection_name(name: str) -> str:
+    """Return the name that a new collection gets: in its normal form, with single spaces.
+
+    Raises:
+        InvalidRequestError: empty, too long, not storable, or not to be seen.
+    """
+    normal = unicodedata.normalize("NFKC", asked_name(name))
+    return " ".join(inputs.line(normal, _WHAT, limit=MAX_NAME, required=True).split())
 
 
 def make_collection(

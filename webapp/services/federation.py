@@ -6,6 +6,7 @@ name or an address that fits an account of ours opens nothing.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from storage.accounts import (
 from storage.engine import Store
 from storage.tables import Identity, Person
 from storage.vocabulary import Role
+from webapp.services import inputs
 from webapp.services.actor import Actor
 from webapp.services.errors import (
     AccountClosedError,
@@ -162,7 +164,9 @@ def _actor(person: Person, request_id: str, came_from: str, role: Role | None = 
 
 def _free_name(session: Session, label: str) -> str:
     """Return a name nobody has: the provider's word for the person, numbered where it is taken."""
-    name = _NOT_OF_A_NAME.sub("-", label.strip().lower()).strip("-")[: LONGEST_NAME - 8] or NAMELESS
+    normal = unicodedata.normalize("NFKC", label.strip().lower())
+    seen = "".join(each if inputs.is_visible(each) else " " for each in normal)
+    name = _NOT_OF_A_NAME.sub("-", seen).strip("-.")[: LONGEST_NAME - 8] or NAMELESS
     for ending in chain([""], (f"-{number}" for number in count(2))):
         if person_named(session, name + ending) is None:
             break

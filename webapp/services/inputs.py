@@ -6,9 +6,11 @@ a sentence, so that it is never cut or changed silently.
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from webapp.services.errors import InvalidRequestError
@@ -17,6 +19,16 @@ MAX_TEXT: Final = 20_000  # characters of a report or a comment
 MAX_KEY: Final = 128
 MAX_JSON: Final = 256 * 1024  # characters of one JSON value
 MAX_DEPTH: Final = 12
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})  # Unicode's categories
+_BLANK: Final = frozenset(  # letters, marks and signs that are drawn as nothing
+    chain(
+        map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)),
+        map(chr, range(0x180B, 0x1810)),
+        map(chr, range(0xFE00, 0xFE10)),
+        map(chr, range(0xE0100, 0xE01F0)),
+    )
+)
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -38,6 +50,30 @@ def text(value: object, what: str, *, limit: int = MAX_TEXT, required: bool = Fa
     if required and not result.strip():
         raise InvalidRequestError(f"The {what} is missing.")
     return result
+
+
+def line(value: object, what: str, *, limit: int, required: bool = False) -> str:
+    """Return a name or label: a text of one line in which every character can be seen.
+
+    A control character moves a terminal's cursor, a bidirectional one turns what follows it
+    around, and of two names one of which holds an invisible one nobody can tell which is which.
+
+    Raises:
+        InvalidRequestError: not a text, too long, empty though required, or with such a one.
+    """
+    result = text(value, what, limit=limit, required=required)
+    if not is_visible(result):
+        raise InvalidRequestError(
+            f"The {what} holds a line break or a character that cannot be seen."
+        )
+    return result
+
+
+def is_visible(value: str) -> bool:
+    """Tell whether each character is a space or one that leaves a mark."""
+    return not any(
+        unicodedata.category(character) in _UNSEEN or character in _BLANK for character in value
+    )
 
 
 def key(value: object) -> str:

@@ -273,13 +273,13 @@ def _place(item: object, images: Sequence[Image]) -> Place:
         raise InvalidRequestError("A region is on a frame that its image does not have.")
     space = inputs.word(fields.get("space", Space.PIXEL.value), Space, "space of a region")
     return Place(
-        key=inputs.text(fields.get("id"), "region's id", limit=64, required=True),
+        key=inputs.line(fields.get("id"), "region's id", limit=64, required=True),
         type=inputs.word(fields.get("type", RegionType.BBOX.value), RegionType, "type of a region"),
         space=space,
         coords=_coords(fields.get("coords"), space, image),
         image_id=image.id,
         frame=frame,
-        label=inputs.text(fields.get("label"), "region's label", limit=200),
+        label=inputs.line(fields.get("label"), "region's label", limit=200),
     )
 
 

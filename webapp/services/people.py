@@ -6,6 +6,7 @@ account and a new password revoke the API tokens too: an intruder may have made 
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from storage.engine import Store
 from storage.errors import NotFoundError
 from storage.tables import Person
 from storage.vocabulary import Role
+from webapp.services import inputs
 from webapp.services.actor import Actor
 from webapp.services.errors import (
     InvalidRequestError,
@@ -182,7 +184,8 @@ def account_name(name: str) -> str:
         InvalidRequestError: it cannot be one.
     """
     name = name.strip().lower()
-    if not is_account_name(name):
+    normal = unicodedata.normalize("NFKC", name)
+    if not is_account_name(name) or name != normal or not inputs.is_visible(name):
         raise InvalidRequestError(
             "An account's name has 1 to 64 letters, digits or the characters . _ - @ +."
         )

@@ -97,7 +97,7 @@ def checked_window(image: Image, given: object) -> dict[str, Any] | None:
     center = inputs.number(fields.get("center"), "The window's center")
     width = inputs.number(fields.get("width"), "The window's width")
     function = fields.get("function", "LINEAR")
-    name = inputs.text(fields.get("name"), "window's name", limit=64)
+    name = inputs.line(fields.get("name"), "window's name", limit=64)
     try:
         window = Window.from_json(
             {"name": name, "center": center, "width": width, "function": function}

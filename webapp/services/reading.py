@@ -123,7 +123,7 @@ def _finding(item: object) -> dict[str, Any]:
     side = inputs.optional_word(fields.get("side") or None, Side, "side")
     state = fields.get("state", FindingState.PRESENT.value)
     return {
-        "finding": inputs.text(fields.get("finding"), "finding", limit=200, required=True),
+        "finding": inputs.line(fields.get("finding"), "finding", limit=200, required=True),
         "state": inputs.word(state, FindingState, "state of a finding").value,
         "side": None if side is None else side.value,
         "confidence": inputs.confidence(fields.get("confidence")),

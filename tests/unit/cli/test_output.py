@@ -34,6 +34,16 @@ def test_columns_stand_below_each_other() -> None:
     assert aligned(table) == "name         role\nrita         reader\nchristopher  admin"
 
 
+def test_a_table_does_not_move_the_cursor() -> None:
+    table = [("name",), ("Chest\x1b[2J\x07\nB\u202eA\u200b",), ("Zürich 肺",)]
+
+    assert aligned(table).split("\n") == [
+        "name",
+        "Chest\\x1b[2J\\x07\\nB\\u202eA\\u200b",
+        "Zürich 肺",
+    ]
+
+
 def test_a_list_is_an_object_with_items(capsys: pytest.CaptureFixture[str]) -> None:
     Output(json=True).rows([{"id": 1}], [("id",), (1,)], "none")
 

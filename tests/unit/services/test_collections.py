@@ -56,11 +56,75 @@ def test_foreign_collection_cannot_be_joined_by_its_name(
     assert world.events() == [refused("collection.ensured", "not_found")]
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\x00b", "a\ud800b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("   ", id="blank"),
+        pytest.param("x" * 101, id="long"),
+        pytest.param("\ufdfa" * 20, id="long once it is normal"),
+        pytest.param("a\x00b", id="NUL"),
+        pytest.param("a\ud800b", id="lone surrogate"),
+        pytest.param("a\x1b[31mb", id="escape"),
+        pytest.param("a\x07b", id="bell"),
+        pytest.param("a\nb", id="line feed"),
+        pytest.param("a\tb", id="tab"),
+        pytest.param("a\x9bb", id="C1 control"),
+        pytest.param("a\u2028b", id="line separator"),
+        pytest.param("a\u202eb", id="right to left override"),
+        pytest.param("a\u2066b", id="isolate"),
+        pytest.param("a\u200bb", id="zero width space"),
+        pytest.param("a\ufeffb", id="byte order mark"),
+        pytest.param("a\u00adb", id="soft hyphen"),
+        pytest.param("a\u034fb", id="grapheme joiner"),
+        pytest.param("a\u3164b", id="filler"),
+        pytest.param("a\ue000b", id="private use"),
+    ],
+)
 def test_unusable_name_is_refused(world: World, collections: Collections, name: str) -> None:
     with pytest.raises(InvalidRequestError):
         collections.ensure(world.make_actor(Role.READER), name)
     assert world.rows(Collection) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        pytest.param("Zu\u0308rich", "Z\u00fcrich", id="one letter"),
+        pytest.param("CT\u00a0\u2460", "CT 1", id="compatible letters"),
+        pytest.param("Chest   films", "Chest films", id="spaces"),
+        pytest.param(
+            "\u80ba Lunge \u043b\u0451\u0433\u043a\u0438\u0435 \u0631\u0626\u0629",
+            None,
+            id="letters of any alphabet",
+        ),
+    ],
+)
+def test_name_is_kept_in_its_normal_form(
+    world: World, collections: Collections, given: str, stored: str | None
+) -> None:
+    assert collections.ensure(world.make_actor(Role.READER), given).name == (stored or given)
+
+
+def test_names_that_read_alike_are_one_collection(world: World, collections: Collections) -> None:
+    reader = world.make_actor(Role.READER)
+    made = collections.ensure(reader, "Stra\u00dfe Zu\u0308rich")
+    for name in ("STRASSE Z\u00dcRICH", "strasse  z\u00fcrich"):
+        assert collections.ensure(reader, name) == made
+        with pytest.raises(NotFoundError):
+            collections.ensure(world.make_actor(Role.READER), name)
+    assert len(world.rows(Collection)) == 1
+
+
+def test_older_names_stay_as_they_are(world: World, collections: Collections) -> None:
+    reader = world.make_actor(Role.READER)
+    for name in ("Chest", "chest", "a\x1bb"):
+        world.make_collection(reader, name=name)
+    assert [collections.ensure(reader, name).name for name in ("Chest", "chest", "a\x1bb")] == [
+        "Chest", "chest", "a\x1bb",
+    ]  # fmt: skip
+    assert collections.ensure(reader, "CHEST").name == "Chest"
+    assert len(world.rows(Collection)) == 3
 
 
 def test_trainees_and_strangers_make_none(world: World, collections: Collections) -> None:

@@ -125,6 +125,9 @@ def test_a_name_that_fits_a_local_account_does_not_open_it(
         pytest.param("…", "person", id="nothing readable"),
         pytest.param("x" * 500, "x" * 56, id="too long"),
         pytest.param("Zoë", "zoë", id="letters of any alphabet"),
+        pytest.param("Zoe\u0308 \uff21da", "zoë-ada", id="letters in their normal form"),
+        pytest.param("a\u200bd\u202ea", "a-d-a", id="nothing invisible"),
+        pytest.param("a\u1160da", "a-da", id="no filler"),
     ],
 )
 def test_the_account_is_called_by_what_is_usable_of_the_name(

@@ -11,6 +11,7 @@ from tests.unit.services.world import World, done, refused
 from webapp.services.accounts import Accounts
 from webapp.services.actor import Actor
 from webapp.services.errors import (
+    InvalidRequestError,
     LastAdminError,
     NotAllowedError,
     NotSignedInError,
@@ -54,6 +55,18 @@ def root(world: World) -> Actor:
 @pytest.fixture(autouse=True)
 def ada(people: People, root: Actor) -> None:
     people.add(root, "ada", Role.READER, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "a\x1bb", "a\u200bb", "a\u202eb", "\uff41da", "a\u1160b", "\ufb01n"],
+    ids=["space", "escape", "zero width", "override", "wide letter", "filler", "ligature"],
+)
+def test_a_name_that_reads_like_another_or_cannot_be_seen_is_refused(
+    people: People, root: Actor, name: str
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        people.add(root, name, Role.READER, PASSWORD)
 
 
 @pytest.mark.parametrize("action", CHANGES)

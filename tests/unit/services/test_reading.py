@@ -117,6 +117,8 @@ def test_foreign_unknown_and_signed_out_write_nothing(world: World, reading: Rea
         pytest.param({"text": "a\ud800b"}, id="lone surrogate"),
         pytest.param({"text": "x" * 20_001}, id="too long"),
         pytest.param({"text": 5}, id="no text"),
+        pytest.param({"findings": [{"finding": "a\u202eb"}]}, id="finding that runs backwards"),
+        pytest.param({"findings": [{"finding": "a\nb"}]}, id="finding of two lines"),
         pytest.param({"confidence": 0}, id="confidence 0"),
         pytest.param({"confidence": 6}, id="confidence 6"),
         pytest.param({"confidence": True}, id="confidence true"),
