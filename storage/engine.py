@@ -19,7 +19,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlmodel import Session
 
 from storage import migrations
-from storage.errors import StorageError, StorageFullError, StoreBusyError
+from storage.errors import (
+    DatabaseDamagedError,
+    DatabaseMissingError,
+    StorageError,
+    StorageFullError,
+    StoreBusyError,
+)
 
 BUSY_TIMEOUT_MS: Final = 10_000
 PRAGMAS: Final = {  # name -> the value that must be read back
@@ -41,6 +47,7 @@ _READING: Final[dict[str, dict[str, Any]]] = {  # execution options of a read, b
     },
 }
 _SQLITE_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+_SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SQLITE_BUSY: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -68,14 +75,19 @@ class Store:
 
         Args:
             url: `sqlite:///FILE` or `postgresql://…`.
-            migrate: Whether to run outstanding migrations, under the writers' lock.
+            migrate: Whether to run outstanding migrations, under the writers' lock; a SQLite
+                file that is not there is made only then.
             busy_timeout_ms: How long a writer waits for the one before it, in milliseconds.
 
         Raises:
             StoreVersionError: the schema is newer than this release.
             StoreBusyError: the database cannot be reached or stays locked.
+            DatabaseDamagedError: the file is not a database.
+            DatabaseMissingError: there is no such file, and none is to be made.
         """
         parsed = make_url(url)
+        if not migrate and _is_no_file(parsed):
+            raise DatabaseMissingError
         connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgres
         engine = connect(parsed, busy_timeout_ms)
         if migrate:
@@ -93,6 +105,7 @@ class Store:
 
         Raises:
             StoreBusyError: the database cannot be reached.
+            DatabaseDamagedError: what was written cannot be read.
         """
         engine = self.engine.execution_options(**_READING[self.engine.dialect.name])
         with _refusals(), Session(engine, expire_on_commit=False) as session:
@@ -105,6 +118,7 @@ class Store:
         Raises:
             StorageFullError: no room; nothing was changed.
             StoreBusyError: the database is locked, read-only or gone; nothing was changed.
+            DatabaseDamagedError: what was written cannot be read; nothing was changed.
         """
         with _refusals(), Session(self.engine, expire_on_commit=False) as session:
             session.connection()  # take the writers' lock now, before anything is read
@@ -114,6 +128,31 @@ class Store:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is a database that was ever set up; nothing is made.
+
+    Raises:
+        StoreBusyError: it cannot be reached.
+        DatabaseDamagedError: the file is not a database.
+    """
+    if _is_no_file(make_url(url)):
+        return False
+    store = Store.open(url, migrate=False)
+    try:
+        with store.read() as session:
+            return migrations.has_begun(session.connection())
+    finally:
+        store.close()
+
+
+def _is_no_file(url: URL) -> bool:
+    """Tell of a SQLite database that its file is missing, or is empty as an unused one is."""
+    if url.get_backend_name() != "sqlite":
+        return False
+    file = Path(url.database or "")
+    return not file.is_file() or file.stat().st_size == 0
 
 
 def _sqlite(url: URL, busy_timeout_ms: int) -> Engine:
@@ -184,6 +223,8 @@ def _refusal(error: BaseException | None) -> StorageError | None:
         code = getattr(error, "sqlite_errorcode", 0)
         if code in _SQLITE_FULL:
             return StorageFullError()
+        if code & 0xFF in _SQLITE_DAMAGED:
+            return DatabaseDamagedError()
         return StoreBusyError() if code & 0xFF in _SQLITE_BUSY else None  # extended -> primary
     if isinstance(error, psycopg.errors.DiskFull):
         return StorageFullError()

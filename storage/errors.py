@@ -94,6 +94,33 @@ class StoreVersionError(StorageError):
         )
 
 
+class DatabaseMissingError(StorageError):
+    """The keys or the objects of an installation are there, and its database is not."""
+
+    code = "database_missing"
+
+    def __init__(self) -> None:
+        """Say what the operator can do; a new database beside old objects would not help."""
+        super().__init__(
+            "The database of this installation is missing or empty, though keys, objects or audit "
+            "heads are there. Restore a backup with `overread restore DIR --replace`; or, to begin "
+            "anew, move the data folder away first. Nothing was changed."
+        )
+
+
+class DatabaseDamagedError(StorageError):
+    """The database's file is none any more, or parts of it are not what was written."""
+
+    code = "database_damaged"
+
+    def __init__(self) -> None:
+        """Say what the operator can do."""
+        super().__init__(
+            "The database is damaged and cannot be read. Stop Overread and restore a backup with "
+            "`overread restore DIR --replace`, which moves the damaged file aside."
+        )
+
+
 class KeyFileError(StorageError):
     """The key file is missing, unreadable, open to others, or already there."""
 

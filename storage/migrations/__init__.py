@@ -38,6 +38,11 @@ def is_current(engine: Engine) -> bool:
     return current == ScriptDirectory.from_config(config()).get_current_head()
 
 
+def has_begun(connection: Connection) -> bool:
+    """Tell whether there is a schema of any revision."""
+    return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration, bound to an open transaction where one is given."""
     result = Config()

@@ -28,6 +28,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "audit_heads_damaged": 500,
     "blob_damaged": 500,
     "blob_missing": 500,
+    "database_damaged": 500,
+    "database_missing": 500,
     "case_held": 409,
     "case_not_held": 409,
     "text_left": 409,

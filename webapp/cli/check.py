@@ -20,7 +20,7 @@ from inference.errors import ModelFolderRefusedError
 from inference.families.folder import check_folder
 from storage.accounts import first_admin
 from storage.clock import utc_now
-from storage.engine import PRAGMAS, Store
+from storage.engine import PRAGMAS, Store, is_there
 from storage.errors import StorageError
 from storage.keys import Keys, seal_of
 from storage.migrations import is_current
@@ -29,6 +29,7 @@ from webapp.auth.oidc.errors import ProviderError, ProviderUnreachableError
 from webapp.auth.oidc.provider import Provider
 from webapp.auth.oidc.settings import ProviderSettings, ProvidersRefusedError, read_providers
 from webapp.cli.context import Context
+from webapp.cli.installation import require_database
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
 from webapp.cli.workers import worker_state
@@ -207,6 +208,10 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
     if settings.database_url is None and not settings.data_dir.is_dir():
         return
     try:
+        require_database(settings)
+        if not is_there(settings.database):
+            yield Finding("database", "problem", "there is none; run `overread init`")
+            return
         store = Store.open(settings.database, migrate=False)
         with store.read() as session:  # SQLite's settings are asserted on every connection
             session.connection()
@@ -229,6 +234,8 @@ def _first_account(settings: WebSettings) -> Iterator[Finding]:
     if settings.database_url is None and not settings.data_dir.is_dir():
         return
     try:
+        if not is_there(settings.database):
+            return  # `_database` says so
         store = Store.open(settings.database, migrate=False)
         with store.read() as session:
             if not is_current(store.engine):

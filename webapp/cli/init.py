@@ -4,10 +4,12 @@ import argparse
 import stat
 from typing import Final
 
-from storage.accounts import first_admin
+from storage.accounts import people
 from storage.engine import Store
+from storage.errors import DatabaseMissingError
 from storage.keys import Keys
 from webapp.cli.context import OPERATOR, Context
+from webapp.cli.installation import has_objects, require_database
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers, password_from_stdin
 from webapp.cli.samples import bring_samples
@@ -64,17 +66,22 @@ def set_up(settings: WebSettings, admin: str, password: str | None) -> AddedPers
 
     Raises:
         CommandError: the folder cannot be used, or its keys are gone while its data are not.
+        DatabaseMissingError: its database is gone while the rest is not.
     """
+    require_database(settings)
     _private_folder(settings)
     store = Store.open(settings.database)
     try:
+        with store.read() as session:
+            has_people = bool(people(session))
+        if has_objects(settings) and not has_people:
+            raise DatabaseMissingError
         if not settings.key_file.exists():
-            with store.read() as session:
-                if first_admin(session) is not None:
-                    raise CommandError(
-                        f"The keys of this installation are missing. Restore {settings.key_file} "
-                        "from your backup; without it nothing stored here can be read."
-                    )
+            if has_people:
+                raise CommandError(
+                    f"The keys of this installation are missing. Restore {settings.key_file} "
+                    "from your backup; without it nothing stored here can be read."
+                )
             Keys.create(settings.key_file, settings.key_seal)
     finally:
         store.close()
