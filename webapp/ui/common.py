@@ -4,6 +4,7 @@ import functools
 import html
 import inspect
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, cast
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ActorOf = Callable[[Request], Actor]
 REFUSALS = (ServiceError, StorageError, InferenceError)
+_ADDRESS = re.compile(r":(?=//)|(?<=www)\.|@", re.IGNORECASE)
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -82,16 +84,25 @@ def asker(actor_of: ActorOf, request: gr.Request) -> Actor:
 
 
 def as_text(text: str) -> str:
-    """Return text that Gradio's components show letter by letter, markup and all."""
-    return html.escape(text, quote=False)
+    """Return text that Gradio's components show letter by letter, markup and all.
+
+    An address in it stays text too: Markdown would make a link of one that begins with a scheme
+    or `www.`, and of what has an `@`.
+    """
+    return _ADDRESS.sub(lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))
 
 
-def in_table(text: str) -> str:
-    """Return text for one cell of a Markdown table, with nothing left that Markdown reads."""
+def in_markdown(text: str) -> str:
+    """Return text for a paragraph of Markdown, with nothing left that Markdown reads."""
     escaped = as_text(text)
     for mark in "\\`*_[]|~":
         escaped = escaped.replace(mark, f"&#{ord(mark)};")
-    return escaped.replace("\n", " ")
+    return escaped
+
+
+def in_table(text: str) -> str:
+    """Return text for one cell of a Markdown table."""
+    return in_markdown(text).replace("\n", " ")
 
 
 def when(instant: datetime) -> str:

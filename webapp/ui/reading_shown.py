@@ -11,7 +11,7 @@ from webapp.services.bundle import Services
 from webapp.services.views import CaseView, DraftView
 from webapp.ui import held_text, words
 from webapp.ui import reading_view as view
-from webapp.ui.common import ActorOf, as_text, asker, when
+from webapp.ui.common import ActorOf, asker, in_markdown, when
 
 DEMO_MODEL = "overread-demo"
 
@@ -87,7 +87,7 @@ class Shown:
             else words.OWN_READ_COMMITTED.format(
                 when=when(read.committed_at),
                 confidence=read.confidence or "not given",
-                text=as_text(read.text),
+                text=in_markdown(read.text),
             )
         )
         return [

@@ -10,7 +10,7 @@ from inference.prompts.battery import battery
 from storage.vocabulary import CaseState, Progress
 from webapp.services.views import CaseView, DraftView, MessageView, ReviewView
 from webapp.ui import held_text, words
-from webapp.ui.common import as_text, when
+from webapp.ui.common import as_text, in_table, when
 
 BATTERY: Final = "chest-findings"
 
@@ -43,7 +43,7 @@ class OnScreen:
 def header(case: CaseView) -> str:
     """Return the line that says which case this is."""
     made_up = f" · **{words.MADE_UP}**" if case.made_up else ""
-    study = as_text(" ".join(part for part in (case.modality, case.body_part) if part))
+    study = in_table(" ".join(part for part in (case.modality, case.body_part) if part))
     state = (
         words.PROGRESS[case.progress]
         if case.state is CaseState.ADMITTED
@@ -53,7 +53,7 @@ def header(case: CaseView) -> str:
         state += words.STILL_WAITING.format(count=waiting)
     return (
         f"### {case.id.hex[:8].upper()} · {study}{made_up}\n"
-        f"{as_text(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
+        f"{in_table(case.collection)} · {words.PROTOCOLS[case.protocol]} · {state}"
     )
 
 

@@ -1,7 +1,10 @@
 """The tables of the administration page: true to the policy, and text stays text."""
 
+import html
 from datetime import timedelta
 from uuid import UUID
+
+import pytest
 
 from storage.vocabulary import Role
 from tests.unit.services.world import NOON
@@ -10,6 +13,7 @@ from webapp.services.policy import ACTIONS, Action
 from webapp.services.views import PersonView, ServedModelView, TokenView
 from webapp.ui.admin_page import health_table, models_table
 from webapp.ui.admin_people import OF_THE_MACHINE, people_table, roles_table
+from webapp.ui.common import as_text, in_table
 from webapp.ui.token_parts import tokens_table
 
 MARKUP = "a|b`<img src=x>[y](z)*_"
@@ -48,6 +52,23 @@ def test_people_say_how_they_sign_in() -> None:
     assert state(disabled=True) == "closed"
     assert state(must_change_password=True) == "open, first password not replaced yet"
     assert state(has_password=False) == "open, through the identity provider"
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("see https://evil.example/a", "https://"),
+        ("HTTP://evil.example", "http://"),
+        ("ftp://evil.example", "ftp://"),
+        ("www.evil.example", "www."),
+        ("WWW.evil.example", "www."),
+        ("mailto:ada@evil.example", "@evil"),
+    ],
+)
+def test_an_address_in_a_name_is_no_link_but_reads_the_same(name: str, link: str) -> None:
+    for shown in (as_text(name), in_table(name)):
+        assert link not in shown.lower()
+        assert html.unescape(shown) == name
 
 
 def test_what_a_model_server_says_stays_text() -> None:
