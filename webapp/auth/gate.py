@@ -267,11 +267,13 @@ def _explain(refusal: Refusal, scope: Scope) -> Response:
         return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
     if wants_page and refusal is NEW_PASSWORD_FIRST:
         return RedirectResponse("/account/password", status_code=303)
+    headers = {"retry-after": str(refusal.retry_after_s)} if refusal.retry_after_s else {}
     if wants_page:
-        return page("refused.html", refusal.status, message=refusal.message)
-    headers = {"www-authenticate": "Bearer"} if refusal is NOT_SIGNED_IN else {}
-    if refusal.retry_after_s:
-        headers["retry-after"] = str(refusal.retry_after_s)
+        response = page("refused.html", refusal.status, message=refusal.message)
+        response.headers.update(headers)
+        return response
+    if refusal is NOT_SIGNED_IN:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(
         {"error": {"code": refusal.code, "message": refusal.message}},
         status_code=refusal.status,

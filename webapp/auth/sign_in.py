@@ -107,7 +107,7 @@ class _Pages:
                 lambda: self._accounts.sign_in(name, form.get("password", ""), **_about(request))
             )
         except TooManyAttemptsError as refusal:
-            return self._shown.show(name, next_path, str(refusal), status=429)
+            return _paused(self._shown.show(name, next_path, str(refusal), status=429), refusal)
         except PasswordSignInOffError as refusal:
             return self._shown.show(next_path=next_path, problem=str(refusal), status=403)
         except SignInFailedError as refusal:
@@ -149,6 +149,8 @@ class _Pages:
             await run_sync(
                 self._accounts.change_password, actor, form.get("old", ""), form.get("new", "")
             )
+        except TooManyAttemptsError as refusal:
+            return _paused(_password_page(actor, str(refusal), status=429), refusal)
         except SignInFailedError:
             return _password_page(actor, WRONG_PASSWORD, status=400)
         except ServiceError as refusal:
@@ -174,6 +176,11 @@ class _Pages:
         """End the session the request came with: a new sign-in never keeps an old one alive."""
         if token := session_of(request, self._doorway):
             await run_sync(lambda: self._accounts.sign_out(token, **_about(request)))
+
+
+def _paused(response: Response, refusal: TooManyAttemptsError) -> Response:
+    response.headers["retry-after"] = str(refusal.wait_seconds)
+    return response
 
 
 def _about(request: Request) -> dict[str, str]:

@@ -77,12 +77,29 @@ async def test_what_was_typed_comes_back_as_text(place: Place) -> None:
 
 async def test_guessing_is_paused(place: Place) -> None:
     async with place.visitor() as visitor:
-        codes = [
-            (await _sign_in(visitor, name="guessed", password=f"guess {n}")).status_code
+        answers = [await _sign_in(visitor, name="guessed", password=f"guess {n}") for n in range(6)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 429]
+    assert [answer.headers.get("retry-after") for answer in answers[:5]] == [None] * 5
+    place.world.clock.forward(seconds=int(answers[5].headers["retry-after"]))
+    async with place.visitor() as visitor:
+        assert (await _sign_in(visitor, name="guessed", password="guess 7")).status_code == 401
+
+
+async def test_guessing_the_old_password_is_paused_too(place: Place) -> None:
+    place.services.people.add(
+        place.services.accounts.operator(), "changing", Role.READER, "quiet lamps at four"
+    )
+    async with place.visitor() as visitor:
+        await _sign_in(visitor, name="changing", password="quiet lamps at four")
+        form = {"new": "other lamps at five", "again": "other lamps at five"}
+        answers = [
+            await visitor.post("/account/password", data={**form, "old": f"guess {n}"})
             for n in range(6)
         ]
 
-    assert codes == [401, 401, 401, 401, 401, 429]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 400, 400, 429]
+    assert int(answers[5].headers["retry-after"]) > 0
 
 
 async def test_signing_out_ends_the_session_itself_not_only_the_cookie(place: Place) -> None:
