@@ -45,6 +45,17 @@ def test_init_prints_a_one_time_password_once_and_is_safe_to_repeat(
     assert (tmp_path / "data" / "keys.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_init_says_that_the_first_account_has_another_name(overread: Overread) -> None:
+    overread("init", "--admin", "anna")
+    assert overread("init").code == overread("init", "--admin", "Anna").code == 0
+
+    ran = overread("init", "--admin", "bert")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "overread users add bert --role admin" in ran.err
+    assert "bert" not in overread("users", "list").out
+
+
 def test_data_without_keys_are_not_given_new_ones(installed: Overread, tmp_path: Path) -> None:
     (tmp_path / "data" / "keys.json").unlink()
 

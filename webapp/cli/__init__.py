@@ -31,6 +31,7 @@ from webapp.cli import (
 )
 from webapp.cli.context import Context
 from webapp.cli.output import CommandError, Output
+from webapp.cli.sentences import for_operator, of_the_system
 from webapp.logs import configure_logging
 from webapp.services.errors import ServiceError
 from webapp.settings import SettingsRefusedError, WebSettings
@@ -67,13 +68,16 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         output.refusal(refusal.code, str(refusal))
         return 2
     except (CommandError, ServiceError, StorageError, InferenceError) as refusal:
-        output.refusal(refusal.code, str(refusal))
+        output.refusal(refusal.code, for_operator(refusal))
         return 1
     except KeyboardInterrupt:
         output.note("Stopped.")
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full disk, a folder that is not ours
+        output.refusal(*of_the_system(error))
         return 1
     return code
 

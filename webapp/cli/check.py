@@ -32,6 +32,7 @@ from webapp.cli.context import Context
 from webapp.cli.installation import require_database
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
+from webapp.cli.sentences import for_operator
 from webapp.cli.workers import worker_state
 from webapp.settings import WebSettings
 
@@ -130,9 +131,10 @@ def _data_dir(settings: WebSettings) -> Iterator[Finding]:
 def _free_space(settings: WebSettings) -> Iterator[Finding]:
     if not settings.data_dir.is_dir():
         return
-    free = shutil.disk_usage(settings.data_dir).free / 1e9
-    enough = free >= LEAST_FREE_GB
-    yield Finding("free space", "ok" if enough else "problem", f"{free:.1f} GB")
+    free = shutil.disk_usage(settings.data_dir).free
+    enough = free >= LEAST_FREE_GB * 1e9
+    said = f"{free / 1e9:.1f} GB" if enough else f"{free / 1e6:,.0f} MB; at least 1 GB is needed"
+    yield Finding("free space", "ok" if enough else "problem", said)
 
 
 def _keys(settings: WebSettings) -> Iterator[Finding]:
@@ -219,7 +221,7 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
         kind = store.engine.dialect.name
         store.close()
     except StorageError as refusal:
-        yield Finding("database", "problem", str(refusal))
+        yield Finding("database", "problem", for_operator(refusal))
         return
     if not current:
         yield Finding("database", "problem", "the schema is not the newest; run `overread init`")

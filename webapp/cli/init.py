@@ -6,14 +6,16 @@ from typing import Final
 
 from storage.accounts import people
 from storage.engine import Store
-from storage.errors import DatabaseMissingError
+from storage.errors import DatabaseMissingError, StorageError
 from storage.keys import Keys
 from webapp.cli.context import OPERATOR, Context
 from webapp.cli.installation import has_objects, require_database
-from webapp.cli.output import CommandError
+from webapp.cli.output import CommandError, as_json
 from webapp.cli.parsing import Parsers, password_from_stdin
 from webapp.cli.samples import bring_samples
+from webapp.cli.sentences import for_operator, of_the_system
 from webapp.services.bundle import build_services
+from webapp.services.errors import ServiceError
 from webapp.services.views import AddedPerson
 from webapp.settings import WebSettings
 
@@ -28,7 +30,9 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "init", parents=[common], help="data folder, keys, database, first account; safe to repeat"
     )
-    command.add_argument("--admin", default=OPERATOR, metavar="NAME", help="the first account")
+    command.add_argument(
+        "--admin", metavar="NAME", help=f"the first account's name; {OPERATOR} without it"
+    )
     command.add_argument(
         "--password-stdin",
         action="store_true",
@@ -42,23 +46,48 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
 def _run(context: Context) -> int:
     given = context.arguments
     password = password_from_stdin() if given.password_stdin else None
-    account = set_up(context.settings, given.admin, password)
+    asked = None if given.admin is None else given.admin.strip().lower()
+    account = set_up(context.settings, asked or OPERATOR, password)
+    if asked is not None and asked != account.person.name:
+        raise CommandError(
+            f"This installation has its first account, {account.person.name}; {asked} was not "
+            f"made. To add it: overread users add {asked} --role admin"
+        )
     shown: dict[str, object] = {
         "id": account.person.id,
         "admin": account.person.name,
         "one_time_password": account.one_time_password,
         "data_dir": context.settings.data_dir,
     }
-    failed = False
-    if given.samples:
+    if not given.samples:
+        context.output.result(shown, described(context.settings, account))
+        return 0
+    if not context.output.json:  # before the samples: nothing of theirs may lose the password
+        context.output.line(described(context.settings, account))
+    samples, code = _samples(context)
+    if context.output.json:
+        context.output.line(as_json(shown | samples))
+    return code
+
+
+def _samples(context: Context) -> tuple[dict[str, object], int]:
+    """Bring the samples in; what stands in their way leaves the account as it is."""
+    try:
         with context.services() as (services, operator):
             outcomes = bring_samples(services, operator, context.output.note)
-        shown["samples"] = outcomes
+    except (StorageError, ServiceError) as refusal:
+        code, said = refusal.code, for_operator(refusal)
+    except OSError as error:
+        code, said = of_the_system(error)
+    else:
         if any(outcomes.values()):
             context.output.note(SAMPLES.format(**outcomes))
-        failed = bool(outcomes["refused"])
-    context.output.result(shown, described(context.settings, account))
-    return 1 if failed else 0
+        return {"samples": outcomes}, 1 if outcomes["refused"] else 0
+    context.output.note(
+        f"overread: {said}\nThe account stands; only the samples did not come in. Run "
+        "`overread init --samples` again for them."
+    )
+    return {"samples": None, "error": {"code": code, "message": said}}, 1
 
 
 def set_up(settings: WebSettings, admin: str, password: str | None) -> AddedPerson:

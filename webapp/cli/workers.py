@@ -84,8 +84,8 @@ def serving_worker(settings: WebSettings) -> Iterator[Worker]:
         return
     with _embedded(settings) as (worker, address):
         note = _note_file(settings)
-        _write_note(note, address)
         try:
+            _write_note(note, address)
             yield worker
         finally:
             note.unlink(missing_ok=True)
