@@ -4,14 +4,17 @@ A word is looked up once (`lexicon.toml`: lists, phrases, endings, verbs in thei
 its classes as tags: `start<go><act> heparin<drug> `. Patterns speak of classes, not of words, so a
 rule holds for every drug, procedure or verb the lexicon knows. In a pattern, separated by spaces:
 
-    <drug>     a word of that class; <drug|proc> of either
+    <drug>     a word of that class; <drug|proc> of either; <drug>|it one of the class, or "it"
     ^<act>     one that stands where an order may begin: at a clause's start, after "and", "please"
     must|shall a word as written, a regular expression without spaces
     *          the rest of the statement
     ~4         up to four words of the same statement, -4 of the same clause, =4 of those that
                neither order nor oblige
+    >          the rest of what is said in one breath: to a stop, "but", or an order behind a comma
+    !word      not followed by that word in the statement
     word?      zero or one of what stands before the question mark
     $          the statement's end
+    #          first of all: what is met is read as left unsaid, words and all
 """
 
 import re
@@ -123,16 +126,18 @@ class Pattern:
     written: str
     regex: re.Pattern[str]
     needed: tuple[tuple[str, ...], ...] = field(repr=False)  # one tag of each must be there
+    unsaid: bool = False
 
     @classmethod
     def of(cls, written: str) -> "Pattern":
         """Compile a pattern as the module describes it."""
         expression, needed = ["(?:^|(?<= ))"], []
-        for element in written.split():
+        unsaid = written.startswith("# ")
+        for element in written.removeprefix("# ").split():
             regex, tags = _element(element)
             expression.append(regex)
             needed += [tags] if tags else []
-        return cls(written, re.compile("".join(expression)), tuple(needed))
+        return cls(written, re.compile("".join(expression)), tuple(needed), unsaid)
 
     def search(self, statement: str) -> re.Match[str] | None:
         """Return where the pattern is met first."""
@@ -144,6 +149,8 @@ class Pattern:
         """Return the statement without the classes of care in what meets the pattern."""
         if self.search(statement) is None:
             return statement
+        if self.unsaid:
+            return self.regex.sub("unsaid ", statement)
         return self.regex.sub(lambda match: _CLASS.sub("", match[0]), statement)
 
 
@@ -152,12 +159,17 @@ _GAPS: Final = {
     "-": r"[^ .,;:?!()]+",
     "=": r"[^ <.,;:?!()]+(?:<(?!(?:must|ought|may|advise|act|care)>)[\w-]+>)*",
 }
+_REST: Final = (
+    r"(?:(?!(?:but|however|though|although|yet|instead|nevertheless|except)[< ])"
+    r"(?:[^ .,;:?!()]+ "
+    r"|, (?![^ ]*<(?:act|care|advise|must|drug|proc)>[^ ]* (?!(?:, )?(?:or|nor|and)[< ]))))*"
+)
 _PLAIN: Final = re.compile(r"[a-z_'|]+")
 _CLASS: Final = re.compile(rf"<(?!(?:{START}|look|mind|contrast|opens)>)[\w-]+>")
 
 
 def _words(sentence: str) -> list[str]:
-    text = _DOTTED.sub(lambda match: match[0].replace(".", ""), sentence)
+    text = _DOTTED.sub(lambda match: match[0].replace(".", ""), sentence.replace(" = ", " means "))
     text = _ABBREVIATED.sub(lambda match: _LONG[match[0]], text)
     text = _SHORT.sub(lambda match: match[0].replace("/", ""), _ITEM.sub("", text))
     return [_MARK.get(word, word) for word in _WORD.findall(text)]
@@ -177,6 +189,10 @@ def _element(element: str) -> tuple[str, tuple[str, ...]]:
         return r"(?:[.?!] )?$", ()
     if body == "*":
         return "(?:[^ ]+ )*", ()
+    if body == ">":
+        return _REST, ()
+    if body[0] == "!":
+        return f"(?!(?:[^ ]+ )*{_element(body[1:])[0]})", ()
     if body[0] in _GAPS and body[1:].isdigit():
         return rf"(?:{_GAPS[body[0]]} ){{0,{body[1:]}}}?", ()
     if body in _MARKS:
@@ -185,9 +201,11 @@ def _element(element: str) -> tuple[str, tuple[str, ...]]:
     body = body.removeprefix("^")
     lead = f"<{START}>" if start else ""
     if body.startswith("<"):
-        names = body.strip("<>").split("|")
-        regex = rf"[^ <]+{lead}[^ ]*<(?:{'|'.join(names)})>[^ ]* "
-        needed = tuple(f"<{name}>" for name in names)
+        listed, _, words = body[1:].partition(">")
+        regex = rf"[^ <]+{lead}[^ ]*<(?:{listed})>[^ ]* "
+        needed = tuple(f"<{name}>" for name in listed.split("|"))
+        if words:
+            regex, needed = rf"(?:{regex}|(?:{words[1:]}){lead}{_TAGS} )", ()
     else:
         regex = rf"(?:{body}){lead}{_TAGS} "
         needed = tuple(body.split("|")) if _PLAIN.fullmatch(body) else ()
@@ -195,7 +213,7 @@ def _element(element: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _forms(entry: str) -> Iterator[tuple[str, str]]:
-    """Return a verb's forms: itself, `-ed` (participle) and `-ing`.
+    """Return a verb's forms: itself, `-s` (he does), `-ed` (participle) and `-ing`.
 
     `stop+` doubles its last letter; `give given giving` lists them.
     """
@@ -211,4 +229,10 @@ def _forms(entry: str) -> Iterator[tuple[str, str]]:
         participle, gerund = base[:-1] + "ied", base + "ing"
     else:
         participle, gerund = base + "ed", base + "ing"
-    yield from ((base, ""), (participle, "-ed"), (gerund, "-ing"))
+    if base.endswith(("s", "x", "z", "ch", "sh", "o")):
+        third = base + "es"
+    elif base.endswith("y") and base[-2] not in "aeou":
+        third = base[:-1] + "ies"
+    else:
+        third = base + "s"
+    yield from ((base, ""), (third, "-s"), (participle, "-ed"), (gerund, "-ing"))

@@ -64,6 +64,13 @@ def test_words_carry_their_classes(sentence: str, expected: str) -> None:
         pytest.param("<drug> $", "heparin.", True, id="at the end"),
         pytest.param("in (19|20)\\d\\d", "in 2019", True, id="expression"),
         pytest.param("<act|home> now", "go home now", True, id="one of two classes"),
+        pytest.param("<act|home>|they now", "they now", True, id="a class or a word"),
+        pytest.param("<act-s> it", "he stops it", True, id="third person"),
+        pytest.param("!this a =1 <drug>", "a good heparin", True, id="not followed by"),
+        pytest.param("!this a =1 <drug>", "a good heparin for this", False, id="followed by"),
+        pytest.param("no > now", "no this, that and more now", True, id="in one breath"),
+        pytest.param("no > now", "no this but that now", False, id="the breath ends at but"),
+        pytest.param("no > , stop", "no this, stop", True, id="and before an order"),
     ],
 )
 def test_pattern_is_met(pattern: str, sentence: str, *, met: bool) -> None:
@@ -76,6 +83,11 @@ def test_what_is_told_loses_its_classes_and_the_rest_keeps_them() -> None:
     assert Pattern.of("<told> =2 <drug>").untag(statement) == (
         "after<go> heparin stop<act> heparin<drug> "
     )
+
+
+def test_what_is_left_unsaid_loses_its_words() -> None:
+    (statement,) = LEXICON.statements("who knows of heparin, stop heparin")
+    assert Pattern.of("# who knows >").untag(statement) == ("unsaid , stop<go><act> heparin<drug> ")
 
 
 def test_every_class_a_rule_speaks_of_is_in_the_lexicon() -> None:
