@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -43,6 +44,11 @@ def every_event(session: Session, wanted: Wanted) -> Iterator[AuditEvent]:
         for event in events:
             session.expunge(event)
             yield event
+
+
+def count_events(session: Session) -> int:
+    """Count the events of the whole trail."""
+    return session.exec(select(func.count()).select_from(AuditEvent)).one()
 
 
 def has_event(session: Session, action: str) -> bool:

@@ -1,6 +1,11 @@
 """`overread check` names configurations that are not safe, each by its own line."""
 
 import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -224,3 +229,79 @@ def test_what_others_may_read_is_not_served(installed: Overread, tmp_path: Path,
 
     line = {"keys.json": "keys", "overread.db": "private files", "": "data folder"}[name]
     assert _refuses(installed("serve", "--port", "0"), line)
+
+
+@pytest.fixture
+def somewhere() -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
+    """Serve one answer, which a test puts into the list, at a loopback address."""
+    answers: list[tuple[int, str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = answers[-1]
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_given: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", answers
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        pytest.param((200, "text/html", "<p>hi</p>"), "problem", "no JSON object", id="a page"),
+        pytest.param((200, "application/json", "[]"), "problem", "no JSON object", id="a list"),
+        pytest.param((404, "text/html", "no"), "problem", "status 404", id="nothing there"),
+        pytest.param((401, "text/html", "no"), "problem", "status 401", id="not for everybody"),
+        pytest.param((302, "text/html", ""), "problem", "status 302", id="elsewhere"),
+        pytest.param((503, "text/html", "no"), "note", "status 503", id="down for now"),
+    ],
+)
+def test_an_issuer_that_answers_something_else_is_a_problem(
+    installed: Overread,
+    provider_file: Path,
+    somewhere: tuple[str, list[tuple[int, str, str]]],
+    answer: tuple[int, str, str],
+    state: str,
+    said: str,
+) -> None:
+    url, answers = somewhere
+    answers.append(answer)
+    provider_file.write_text(PROVIDER.replace("https://login.hospital.example", url))
+
+    ran = installed("check", "--json", OVERREAD_OIDC_FILE=str(provider_file))
+
+    (found,) = [row for row in ran.json["items"] if row["name"] == "provider"]
+    assert (found["state"], said in found["detail"]) == (state, True), found
+
+
+def test_a_trail_that_was_tampered_with_is_a_problem(installed: Overread, tmp_path: Path) -> None:
+    assert _states(installed, "audit trail") == ["ok"]
+    with closing(sqlite3.connect(tmp_path / "data" / "overread.db")) as connection, connection:
+        connection.execute("DROP TRIGGER audit_event_no_update")
+        connection.execute("UPDATE audit_event SET code = 'other' WHERE seq = 1")
+
+    ran = installed("check", "--json")
+
+    (found,) = [row for row in ran.json["items"] if row["name"] == "audit trail"]
+    assert found["state"] == "problem"
+    assert "Event 1 is the first bad one: edited." in found["detail"]
+
+
+def test_a_long_trail_is_left_to_its_own_command(
+    installed: Overread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.cli.check.MOST_EVENTS", 0)
+    ran = installed("check", "--json")
+    (found,) = [row for row in ran.json["items"] if row["name"] == "audit trail"]
+    assert found["state"] == "note"
+    assert "overread audit verify" in found["detail"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from webapp.cli.context import Context
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
+from webapp.cli.sentences import counted
 from webapp.services.audit_formats import CSV, FHIR
 from webapp.services.auditing import Filters, VerifiedView
 
@@ -34,12 +35,15 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
 def _verify(context: Context) -> int:
     with context.services() as (services, operator):
         found = services.auditing.verify(operator, context.arguments.heads)
-    context.output.result(found, "\n".join(_said(found)))
+    context.output.result(found, "\n".join(said(found)))
     return 0 if found.whole else 1
 
 
-def _said(found: VerifiedView) -> list[str]:
-    lines = [f"{found.events:,} events fit the chain; its head is {found.head[:16]}…"]
+def said(found: VerifiedView) -> list[str]:
+    """Return what verifying found, in sentences."""
+    lines = [
+        f"The chain fits over {counted(found.events, 'event')}; its head is {found.head[:16]}…"
+    ]
     if found.first_bad is not None:
         lines.append(f"Event {found.first_bad} is the first bad one: {found.fault}.")
     if found.heads_fault == "missing":
@@ -48,7 +52,7 @@ def _said(found: VerifiedView) -> list[str]:
         lines.append(found.heads_fault)
     elif found.last_head_at is not None:
         at = found.last_head_at.isoformat(timespec="seconds")
-        lines.append(f"Compared with {found.heads} heads, the last one of {at}.")
+        lines.append(f"Compared with {counted(found.heads, 'head')}, the last one of {at}.")
     else:
         lines.append("No head was kept outside yet, so a cut at the end would not show.")
     return lines
@@ -70,6 +74,6 @@ def _export(context: Context) -> int:
             raise CommandError(f"{given.out} cannot be written: {error.strerror}.") from None
     context.output.result(
         {"out": str(given.out), "format": given.format, "events": count},
-        f"{count:,} events in {given.out}.",
+        f"{counted(count, 'event')} in {given.out}.",
     )
     return 0

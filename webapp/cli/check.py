@@ -19,26 +19,35 @@ from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import check_folder
 from storage.accounts import first_admin
+from storage.audit_heads import Heads
+from storage.audit_query import count_events
 from storage.clock import utc_now
 from storage.engine import PRAGMAS, Store, is_there
 from storage.errors import StorageError
 from storage.keys import Keys, seal_of
 from storage.migrations import is_current
 from webapp.auth.doorway import is_loopback
-from webapp.auth.oidc.errors import ProviderError, ProviderUnreachableError
+from webapp.auth.oidc.errors import (
+    ProviderError,
+    ProviderMisplacedError,
+    ProviderUnreachableError,
+)
 from webapp.auth.oidc.provider import Provider
 from webapp.auth.oidc.settings import ProviderSettings, ProvidersRefusedError, read_providers
+from webapp.cli.audit import said
 from webapp.cli.context import Context
 from webapp.cli.installation import require_database
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
 from webapp.cli.sentences import for_operator
 from webapp.cli.workers import worker_state
+from webapp.services.auditing import verified
 from webapp.settings import WebSettings
 
 State = Literal["ok", "note", "problem"]
 
 LEAST_FREE_GB: Final = 1.0
+MOST_EVENTS: Final = 100_000  # of the trail, that are verified here: some seconds
 SHORTEST_SECRET: Final = 16
 FEWEST_CHARACTERS: Final = 6
 VIEWER: Final = Path(__file__).parents[1] / "static" / "viewer" / "viewer.js"
@@ -302,12 +311,39 @@ def _providers(settings: WebSettings) -> Iterator[Finding]:
     for provider in providers:
         try:
             asyncio.run(Provider(provider, utc_now).discovered())
-        except ProviderUnreachableError:
-            yield Finding("provider", "note", f"{provider.name} does not answer from here")
+        except ProviderMisplacedError as refusal:
+            told = f"{provider.name}: {refusal.reason}; is its issuer {provider.issuer}?"
+            yield Finding("provider", "problem", told)
+        except ProviderUnreachableError as refusal:
+            told = f"{provider.name} does not answer from here ({refusal.reason})"
+            yield Finding("provider", "note", told)
         except ProviderError as refusal:
             yield Finding("provider", "problem", f"{provider.name}: {refusal.reason}")
         else:
             yield Finding("provider", "ok", f"{provider.name} answers as its settings say")
+
+
+def _audit_trail(settings: WebSettings) -> Iterator[Finding]:
+    """Verify the whole trail where that takes seconds; a longer one has its own command."""
+    try:
+        if not is_there(settings.database):
+            return  # `_database` says so
+        keys = Keys.load(settings.key_file, settings.key_seal)
+        store = Store.open(settings.database, migrate=False)
+        with store.read() as session:
+            if not is_current(store.engine):
+                return
+            events = count_events(session)
+        if events > MOST_EVENTS:
+            told = f"{events:,} events, not looked at here: run `overread audit verify`"
+            yield Finding("audit trail", "note", told)
+            return
+        found = verified(store, Heads(settings.audit_heads_file, keys.audit_heads))
+        store.close()
+    except StorageError:
+        return  # `_keys` or `_database` says so
+    told = " ".join(said(found))
+    yield Finding("audit trail", "ok" if found.whole else "problem", told)
 
 
 def _blobs(settings: WebSettings) -> Iterator[Finding]:
@@ -372,6 +408,7 @@ LOOKS: Final[tuple[Look, ...]] = (
     *SAFETY,
     _free_space,
     _database,
+    _audit_trail,
     _providers,
     _blobs,
     _viewer,

@@ -22,6 +22,11 @@ SAYS: Final[Mapping[str, str]] = {
 }
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are of a thing, such as `1 object` or `2,000 objects`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def for_operator(error: Exception) -> str:
     """Return what a refusal says at the terminal."""
     return SAYS.get(getattr(error, "code", ""), str(error))

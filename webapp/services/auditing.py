@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from storage.accounts import people
 from storage.audit_check import Fault, check_chain
-from storage.audit_heads import Head
+from storage.audit_heads import Head, Heads
 from storage.audit_query import Wanted, every_event, has_event, page_of_events
 from storage.engine import Store
 from storage.errors import HeadsDamagedError, NotFoundError
@@ -137,32 +137,43 @@ class Auditing:
         with use_case(self, actor, Action.VERIFY_AUDIT, ("audit", "")):
             if heads_file is not None and not heads_file.is_file():
                 raise NotFoundError("file")
-        heads: list[Head] = []
-        fault = ""
-        try:
-            heads = self.trail.heads.read(heads_file)
-        except HeadsDamagedError as damage:
-            fault = str(damage)
-        with self.store.read() as session:
-            checked = check_chain(session, {head.seq: head.hash for head in heads})
-            if not heads and not fault and has_event(session, Action.KEEP_HEAD):
-                fault = "missing"
-        broken = checked.broken
-        return VerifiedView(
-            whole=broken is None and not fault,
-            events=checked.events,
-            head=checked.head,
-            first_bad=None if broken is None else broken.seq,
-            fault=None if broken is None else broken.fault,
-            heads=len(heads),
-            last_head_at=heads[-1].at if heads else None,
-            heads_fault=fault,
-        )
+        return verified(self.store, self.trail.heads, heads_file)
 
     def _events(self, wanted: Wanted, names: Mapping[UUID, str]) -> Iterator[EventView]:
         with self.store.read() as session:
             for event in every_event(session, wanted):
                 yield _view(event, names)
+
+
+def verified(store: Store, kept: Heads, copy: Path | None = None) -> VerifiedView:
+    """Walk along the whole chain and compare it with the heads kept outside; writes nothing.
+
+    Args:
+        store: Where the trail is.
+        kept: The installation's own heads.
+        copy: A copy of their file, to be read instead.
+    """
+    heads: list[Head] = []
+    fault = ""
+    try:
+        heads = kept.read(copy)
+    except HeadsDamagedError as damage:
+        fault = str(damage)
+    with store.read() as session:
+        checked = check_chain(session, {head.seq: head.hash for head in heads})
+        if not heads and not fault and has_event(session, Action.KEEP_HEAD):
+            fault = "missing"
+    broken = checked.broken
+    return VerifiedView(
+        whole=broken is None and not fault,
+        events=checked.events,
+        head=checked.head,
+        first_bad=None if broken is None else broken.seq,
+        fault=None if broken is None else broken.fault,
+        heads=len(heads),
+        last_head_at=heads[-1].at if heads else None,
+        heads_fault=fault,
+    )
 
 
 def _names(session: Session) -> dict[UUID, str]:

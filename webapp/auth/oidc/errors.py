@@ -28,6 +28,10 @@ class ProviderUnreachableError(ProviderError):
         )
 
 
+class ProviderMisplacedError(ProviderUnreachableError):
+    """Something answers at the provider's address, and not as a provider would."""
+
+
 class ProviderUnsafeError(ProviderError):
     """What the provider says of itself does not fit what the operator said of it."""
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationErr
 from webapp.auth.oidc.errors import (
     NotBegunHereError,
     ProviderDeclinedError,
+    ProviderMisplacedError,
     ProviderUnreachableError,
     ProviderUnsafeError,
     UnprovenError,
@@ -237,12 +238,17 @@ class Provider:
     async def _get(self, address: str) -> Json:
         async with self._client() as client, self._calling():
             response = await client.request("GET", address, withhold_token=True)
+        status = response.status_code
+        if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+            raise ProviderUnreachableError(f"it answers with status {status}")
+        if status != httpx2.codes.OK:
+            raise ProviderMisplacedError(f"its address answers with status {status}")
         try:
-            document = response.json() if response.status_code == httpx2.codes.OK else None
+            document = response.json()
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise ProviderUnreachableError("no JSON object where there should be one")
+            raise ProviderMisplacedError("no JSON object where there should be one")
         return document
 
     def _client(self, redirect_uri: str | None = None) -> AsyncOAuth2Client:
