@@ -190,7 +190,7 @@ def check(folder: Path, manifest: Manifest, keys: Keys, progress: Progress) -> N
         bad += not whole or _sha256(blobs.path(address)) != sha256
         _tell(progress, done, len(manifest.objects))
     if bad:
-        raise BackupError(f"{bad:,} objects of this backup are missing or changed.")
+        raise BackupError(f"Missing or changed in this backup: {bad:,} object{'s' * (bad != 1)}.")
 
 
 def unpack(folder: Path, manifest: Manifest, keys: Keys, dump: Path, heads: Path) -> None:

@@ -8,14 +8,18 @@ import hashlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self, get_args
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from storage.seals import CommandSeal, EnvironmentSeal, Seal
 
 PREFIX = "OVERREAD_"
+A_DATABASE: Final = "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 class SettingsRefusedError(Exception):
@@ -86,6 +90,20 @@ class WebSettings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            url = None if value is None else make_url(value.get_secret_value())
+        except (ArgumentError, ValueError):
+            raise ValueError(A_DATABASE) from None
+        kind = None if url is None else url.get_backend_name()
+        if url is not None and (
+            kind not in {"sqlite", "postgresql"} or (kind == "sqlite" and not url.database)
+        ):
+            raise ValueError(A_DATABASE)
+        return value
 
     @field_validator("public_url")
     @classmethod
@@ -181,6 +199,21 @@ def _with_guess(name: str, known: Mapping[str, str]) -> str:
 
 def _problems(error: ValidationError) -> list[str]:
     return [
-        f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+        f"{PREFIX}{str(problem['loc'][0]).upper()} {_must(str(problem['loc'][0]), problem)}"
+        for problem in error.errors(include_url=False, include_input=False)
     ]
+
+
+def _must(name: str, problem: ErrorDetails) -> str:
+    """Say what a value must be; what it was is not repeated."""
+    field = WebSettings.model_fields[name]
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"].startswith("url"):
+        return "must be an address that begins with http:// or https://"
+    if field.annotation is int:
+        told = WebSettings.model_json_schema()["properties"][name]
+        return f"must be a whole number from {told['minimum']} to {told['maximum']}"
+    if words := get_args(field.annotation):
+        return f"must be one of {', '.join(str(word) for word in words)}"
+    return "has a value that cannot be used"

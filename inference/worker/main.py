@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="overread-worker", description="Run a medical vision-language model. For research."
     )
+    release = f"overread-worker {version('overread')}"
+    parser.add_argument("--version", action="version", version=release)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("serve", help="answer over HTTP, as OpenAI's chat completions")

@@ -1,5 +1,6 @@
 """`overread backup` and `overread restore` at the terminal, over an installation that was used."""
 
+import base64
 import shutil
 from pathlib import Path
 
@@ -80,6 +81,27 @@ def test_a_backup_says_where_the_keys_are(installed: Overread, tmp_path: Path) -
     assert installed("check", **other).out.count("problem") == installed("check").out.count(
         "problem"
     )
+
+
+def test_a_backup_with_sealed_keys_names_what_opens_it(overread: Overread, tmp_path: Path) -> None:
+    sealed = {"OVERREAD_KEY": base64.b64encode(bytes(range(32))).decode()}
+    overread("init", "--password-stdin", stdin=PASSWORD + "\n", **sealed)
+
+    ran = overread("backup", str(tmp_path / "kept"), "--with-keys", **sealed)
+
+    assert ran.code == 0
+    assert "sealed" in ran.out
+    assert "whoever has this folder" not in ran.out
+
+
+@pytest.mark.parametrize("more", [[], ["--check"]])
+def test_a_backup_that_is_not_there_is_said(
+    installed: Overread, tmp_path: Path, more: list[str]
+) -> None:
+    ran = installed("restore", str(tmp_path / "nowhere"), *more)
+
+    assert ran.code == 1
+    assert f"There is no folder {tmp_path / 'nowhere'}." in ran.err
 
 
 def test_a_check_leaves_nothing_behind(installed: Overread, tmp_path: Path) -> None:

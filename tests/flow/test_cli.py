@@ -3,18 +3,22 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+import inference.worker.main
+import webapp.cli
 from inference.prompts.battery import battery
 from storage.phantoms import make_studies, to_bytes
 from tests.flow.fake_worker import SAYS, FakeWorker
@@ -213,6 +217,57 @@ def test_a_case_that_is_not_there(installed: Overread) -> None:
     ran = installed("studies", "show", "00000000-0000-0000-0000-000000000001", "--json")
 
     assert (ran.code, ran.json["error"]["code"]) == (1, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["studies", "show", "abc"], "'abc' is no id"),
+        (["tokens", "revoke", "abc"], "'abc' is no id"),
+        (["serve", "--port", "99999"], "a port is a whole number from 0 to 65535"),
+        (["serve", "--port", "web"], "a port is a whole number from 0 to 65535"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_said_in_words(
+    overread: Overread, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        overread(*arguments)
+    assert f"{said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "main"),
+    [("overread", webapp.cli.main), ("overread-worker", inference.worker.main.main)],
+)
+def test_the_release_is_told(
+    capsys: pytest.CaptureFixture[str], program: str, main: Callable[[list[str]], int]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"{program} {version('overread')}\n"
+
+
+def test_a_taken_port_is_said_once(installed: Overread) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = installed("serve", "--port", str(port))
+
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1] == (
+        f"overread: 127.0.0.1:{port} is in use. Is Overread running already? Choose another port "
+        "with --port."
+    )
+
+
+def test_ingest_says_first_that_there_is_no_installation(
+    overread: Overread, tmp_path: Path
+) -> None:
+    ran = overread("ingest", str(tmp_path), "--collection", "films")
+
+    assert ran.code == 1
+    assert ran.err.startswith("overread: There is no installation")
 
 
 def test_check_tells_what_is_unsafe(installed: Overread, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from webapp.cli.output import CommandError, Output
 from webapp.cli.sentences import for_operator, of_the_system
 from webapp.logs import configure_logging
 from webapp.services.errors import ServiceError
+from webapp.services.work import app_version
 from webapp.settings import SettingsRefusedError, WebSettings
 
 COMMANDS = (
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         prog="overread",
         description="A reading room for medical vision-language models. Not a medical device.",
     )
+    result.add_argument("--version", action="version", version=f"overread {app_version()}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print results as JSON")
     commands = result.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from storage.backup import KEY_FILE, Manifest
 from storage.clock import utc_now
-from storage.keys import Keys
+from storage.keys import UNSEALED, Keys, seal_of
 from storage.restoring import Target, restore, verify
 from webapp.cli.context import Context
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
+from webapp.cli.sentences import counted
 from webapp.services.folders import private_folder
 
 
@@ -50,7 +51,7 @@ def _back_up(context: Context) -> int:
         raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
     lines = [f"{_size(made)} in {out}.", *_troubles(made)]
     if given.with_keys:
-        lines.append("The keys are in it: whoever has this folder can read everything.")
+        lines.append(_with_keys(context))
     else:
         lines.append(
             f"The keys are NOT in it. Without a copy of {context.settings.key_file}, kept "
@@ -62,6 +63,8 @@ def _back_up(context: Context) -> int:
 
 def _restore(context: Context) -> int:
     given, settings = context.arguments, context.settings
+    if not given.dir.is_dir():
+        raise CommandError(f"There is no folder {given.dir}.")
     key_file = _key_file(context)
     if given.check:
         keys = Keys.load(key_file, settings.key_seal)
@@ -128,16 +131,25 @@ def _key_file(context: Context) -> Path:
     )
 
 
+def _with_keys(context: Context) -> str:
+    if seal_of(context.settings.key_file) == UNSEALED:
+        return "The keys are in it: whoever has this folder can read everything."
+    return (
+        "The keys are in it, sealed: to be read it also needs OVERREAD_KEY or the key service "
+        "of now. Keep that elsewhere."
+    )
+
+
 def _size(made: Manifest) -> str:
-    return f"{len(made.objects):,} objects, {made.events:,} audit events"
+    return f"{counted(len(made.objects), 'object')}, {counted(made.events, 'audit event')}"
 
 
 def _troubles(made: Manifest) -> list[str]:
     lines = []
     if made.missing:
-        lines.append(f"{len(made.missing):,} objects were missing when it was made.")
+        lines.append(f"Missing when it was made: {counted(len(made.missing), 'object')}.")
     if made.damaged:
-        lines.append(f"{len(made.damaged):,} objects were damaged when it was made.")
+        lines.append(f"Damaged when it was made: {counted(len(made.damaged), 'object')}.")
     if made.broken_at is not None:
         lines.append(f"The audit trail was broken at event {made.broken_at:,} when it was made.")
     return lines
@@ -149,8 +161,10 @@ def _shown(context: Context, made: Manifest, more: dict[str, object], lines: lis
 
 
 def _progress(context: Context, doing: str) -> Callable[[int, int], None]:
-    return lambda done, of: context.output.note(f"{done:,} of {of:,} objects {doing}")
+    return lambda done, of: context.output.note(f"{done:,} of {counted(of, 'object')} {doing}")
 
 
 def _steps(context: Context) -> Callable[[str, int, int], None]:
-    return lambda doing, done, of: context.output.note(f"{done:,} of {of:,} objects {doing}")
+    return lambda doing, done, of: context.output.note(
+        f"{done:,} of {counted(of, 'object')} {doing}"
+    )

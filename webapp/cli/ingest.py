@@ -29,9 +29,9 @@ def _run(context: Context) -> int:
     given, output = context.arguments, context.output
     if missing := [str(path) for path in given.paths if not path.exists()]:
         raise CommandError(f"{missing[0]} does not exist.")
-    output.note("Removing identity and checking every file …")
     outcomes: Counter[str] = Counter()
     with context.services() as (services, operator):
+        output.note("Removing identity and checking every file …")
         names = [str(path) for path in given.paths]
         for outcome in services.studies.receive(
             *(operator, given.paths, given.collection, names),

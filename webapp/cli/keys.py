@@ -5,6 +5,7 @@ import argparse
 from storage.rotation import Rotated, seal_file
 from webapp.cli.context import Context
 from webapp.cli.parsing import Parsers
+from webapp.cli.sentences import counted
 from webapp.services.keeping import KekView, KeysView
 
 
@@ -33,14 +34,14 @@ def _listed(found: KeysView) -> list[str]:
     if len(found.keks) > 1:
         lines.append("A rotation was stopped; `overread keys rotate` finishes it.")
     if found.unknown:
-        lines.append(f"{found.unknown:,} objects name a key that is not in this file.")
+        lines.append(f"Under a key that is not in this file: {counted(found.unknown, 'object')}.")
     return lines
 
 
 def _line(kek: KekView) -> str:
     made = "before keys could be replaced" if kek.made_at is None else f"{kek.made_at:%Y-%m-%d}"
     state = "active" if kek.active else "old"
-    return f"{kek.id}  {state:6}  {kek.objects:,} objects  made {made}"
+    return f"{kek.id}  {state:6}  {counted(kek.objects, 'object')}  made {made}"
 
 
 def _rotate(context: Context) -> int:
@@ -51,7 +52,7 @@ def _rotate(context: Context) -> int:
     with context.services() as (services, operator):
         done = services.keeping.rotate(
             operator,
-            lambda at, of: output.note(f"{at:,} of {of:,} objects"),
+            lambda at, of: output.note(f"{at:,} of {counted(of, 'object')}"),
             unseal=context.arguments.unseal,
         )
     output.result(done, "\n".join(_told(done)))
@@ -60,11 +61,12 @@ def _rotate(context: Context) -> int:
 
 def _told(done: Rotated) -> list[str]:
     begun = "Finished the rotation that was stopped" if done.resumed else "Done"
-    lines = [f"{begun}: {done.rewrapped:,} objects wrapped anew; the active key is {done.kek_id}."]
+    wrapped = counted(done.rewrapped, "object")
+    lines = [f"{begun}: {wrapped} wrapped anew; the active key is {done.kek_id}."]
     if done.damaged:
         lines.append(
-            f"{done.damaged:,} objects are damaged and could not be wrapped anew. Restore them "
-            "from a backup, then run this again."
+            f"Damaged and not wrapped anew: {counted(done.damaged, 'object')}. Restore from a "
+            "backup, then run this again."
         )
     if done.kept:
         lines.append(f"Kept because damaged objects name it: {', '.join(done.kept)}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from webapp.cli.check import refuse_unsafe
 from webapp.cli.context import Context
-from webapp.cli.parsing import Parsers
+from webapp.cli.parsing import Parsers, a_port
 from webapp.services.folders import private_folder
 
 
@@ -23,7 +23,7 @@ def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
 def listening_arguments(command: argparse.ArgumentParser) -> None:
     """Describe where to listen."""
     command.add_argument("--host", help="address to listen on (OVERREAD_HOST)")
-    command.add_argument("--port", type=int, help="TCP port, 0 picks a free one (OVERREAD_PORT)")
+    command.add_argument("--port", type=a_port, help="TCP port, 0 picks a free one (OVERREAD_PORT)")
 
 
 def serve(context: Context) -> int:

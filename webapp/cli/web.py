@@ -1,6 +1,8 @@
 """The web process itself; imported only to serve, since Gradio takes seconds to load."""
 
+import errno
 import logging
+import os
 import signal
 import socket
 from types import FrameType
@@ -104,9 +106,13 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no such address"
-        raise CommandError(
-            f"{host}:{port} cannot be listened on ({reason}). Is Overread running already? "
-            "Choose another one with --port."
-        ) from None
+    except socket.gaierror:
+        raise CommandError(f"There is no address {host} on this machine to listen on.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"{host}:{port} is in use. Is Overread running already? Choose another port with "
+                "--port."
+            ) from None
+        reason = os.strerror(error.errno or errno.EADDRNOTAVAIL)  # Python nests the text
+        raise CommandError(f"{host}:{port} cannot be listened on: {reason}.") from None

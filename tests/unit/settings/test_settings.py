@@ -39,7 +39,7 @@ def test_an_empty_value_means_the_default() -> None:
     ("name", "value"),
     [
         pytest.param("OVERREAD_PORT", "seventy", id="a port that is no number"),
-        pytest.param("OVERREAD_MAX_UPLOAD_MB", "0", id="a limit of nothing"),
+        pytest.param("OVERREAD_MAX_UPLOAD_MB", "-77", id="a limit below nothing"),
         pytest.param("OVERREAD_WORKER_URL", "ftp://worker", id="a worker that is not http"),
         pytest.param("OVERREAD_PUBLIC_URL", "http://reads.example", id="a public address in clear"),
     ],
@@ -49,6 +49,36 @@ def test_an_unusable_value_is_named_but_not_repeated(name: str, value: str) -> N
         WebSettings.from_environment({name: value})
 
     assert value not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OVERREAD_PORT", "seventy", "must be a whole number from 0 to 65535"),
+        ("OVERREAD_PORT", "99999", "must be a whole number from 0 to 65535"),
+        ("OVERREAD_SESSION_HOURS", "1.5", "must be a whole number from 1 to 24"),
+        ("OVERREAD_LOCAL_ACCOUNTS", "maybe", "must be one of on, off"),
+        ("OVERREAD_WORKER_URL", "ftp://worker", "must be an address that begins with http"),
+        ("OVERREAD_WORKER_URL", "worker", "must be an address that begins with http"),
+        ("OVERREAD_PUBLIC_URL", "http://reads.example", "must begin with https: passwords and "),
+        ("OVERREAD_DATABASE_URL", "bogus://x", "must be sqlite:///FILE or postgresql://"),
+        ("OVERREAD_DATABASE_URL", "overread.db", "must be sqlite:///FILE or postgresql://"),
+        ("OVERREAD_DATABASE_URL", "sqlite://", "must be sqlite:///FILE or postgresql://"),
+        ("OVERREAD_DATABASE_URL", "postgresql://o@h:x/o", "must be sqlite:///FILE or postgr"),
+    ],
+)
+def test_an_unusable_value_is_refused_in_our_words(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsRefusedError) as refusal:
+        WebSettings.from_environment({name: value})
+
+    assert str(refusal.value).startswith(f"{name} {said}")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////tmp/o.db", "postgresql://o@h/o", "postgresql+psycopg://o:p@h:5432/o"]
+)
+def test_a_database_that_can_be_used_is_taken(url: str) -> None:
+    assert WebSettings.from_environment({"OVERREAD_DATABASE_URL": url}).database == url
 
 
 def test_the_process_environment_is_not_read_behind_the_callers_back(
