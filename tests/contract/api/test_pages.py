@@ -106,5 +106,8 @@ async def test_pages_of_administrators_are_shut_for_others_and_not_in_the_common
         answer = await browser.get(path, headers={"accept": "text/html"})
 
     assert answer.status_code == 403
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Your account may not do this." in answer.text
+    assert '<a href="/">' in answer.text
     assert "gradio" not in answer.text
     assert {listed for address, _, listed in blocks.pages if f"/{address}" == path} == {False}
