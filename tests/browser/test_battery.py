@@ -20,6 +20,12 @@ CANCELS_LATE = """() => {
   const late = (...call) => new Promise((go) => setTimeout(go, 6000)).then(() => fetch(...call));
   window.fetch = (...call) => (/\\/cancel$/.test(call[0]) ? late(...call) : fetch(...call));
 }"""  # as on a busy machine
+SPILLING = """() => [...document.querySelectorAll("button")].filter((button) => {
+  const label = document.createRange();
+  label.selectNodeContents(button);
+  const [inner, outer] = [label.getBoundingClientRect(), button.getBoundingClientRect()];
+  return outer.width && (inner.left < outer.left - 1 || inner.right > outer.right + 1);
+}).map((button) => button.innerText)"""
 CHOICE = re.compile("present|absent|indeterminate")
 
 
@@ -53,6 +59,9 @@ def test_findings_fill_a_table_whose_drafts_open_for_review(
     page: Page, running: Running, tmp_path: Path
 ) -> None:
     _open(page, running, tmp_path, ct=False)
+    for width in (1280, 1400, 1920, 1500):
+        page.set_viewport_size({"width": width, "height": 950})
+        assert page.evaluate(SPILLING) == [], f"a label is wider than its button at {width}"
     ask = page.get_by_role("button", name=words.BATTERY_ASK)
     stop = page.get_by_role("button", name=words.BATTERY_STOP)
     table = page.locator("#overread-battery table")
