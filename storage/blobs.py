@@ -210,7 +210,11 @@ class Batch:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with self._lock:
             self._folders |= {path.parent, path.parent.parent, store.root}
-            if address in self._written or store.is_whole(address):
+            if address in self._written:
+                return address
+            if store.is_whole(address):
+                with suppress(FileNotFoundError):  # removed meanwhile; its row will miss it
+                    os.utime(path)  # young again, so that no sweep takes it before its row is there
                 return address
             self._written[address] = temporary
         with full_disk_is_refused():

@@ -67,9 +67,11 @@ def create_app(
         keeping = asyncio.create_task(trail.keep_house())
         await run_sync(services.readers.warm)
         services.checking.start()
+        sweeping = asyncio.create_task(services.keeping.keep_swept())
         yield
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        for task in (keeping, sweeping):
+            task.cancel()
+        await asyncio.wait({keeping, sweeping})
         await run_sync(trail.stopped)
         await services.aclose()
 

@@ -4,10 +4,14 @@ A run that is long leaves its event at the start, in a transaction of its own: n
 for it, and a run that was killed has left its trace.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain, repeat
 from pathlib import Path
+from typing import Final
 
 from sqlmodel import delete
 
@@ -15,15 +19,21 @@ from storage import backup
 from storage.audit_heads import Heads
 from storage.blobs import BlobStore
 from storage.engine import Store
+from storage.errors import StorageError
 from storage.keys import seal_of
 from storage.rotation import Progress, Rotated, count_by_kek, rotate
 from storage.seals import Seal
+from storage.sweeping import UNDER_WAY, sweep
 from storage.tables import LoginSession
 from webapp.services.actor import Actor
 from webapp.services.folders import private_folder
 from webapp.services.policy import Action
 from webapp.services.work import app_version, use_case
 from webapp.settings import WebSettings
+
+SECOND_SWEEP: Final = UNDER_WAY + timedelta(minutes=5)
+SWEEP_EVERY: Final = timedelta(days=1)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,24 @@ class Keeping:
                 app_version=app_version(),
                 progress=progress,
             )
+
+    async def keep_swept(self) -> None:
+        """Sweep at once, when what was young then no longer is, then daily, until cancelled."""
+        for pause in chain([SECOND_SWEEP], repeat(SWEEP_EVERY)):
+            await asyncio.to_thread(self.sweep_if_possible)
+            await asyncio.sleep(pause.total_seconds())
+
+    def sweep_if_possible(self) -> None:
+        """Remove objects that no row names; what stands in the way is logged."""
+        try:
+            count = sweep(self.store, self.blobs, self.now())
+        except StorageError as error:
+            logger.warning("blobs.not_swept", extra={"code": error.code})
+        except OSError:
+            logger.exception("blobs.not_swept")
+        else:
+            if count:
+                logger.warning("blobs.swept", extra={"count": count})
 
     def restored(self, actor: Actor | None) -> None:
         """Tell the trail of a restore; whoever was signed in at that time is signed in no more."""
