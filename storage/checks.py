@@ -5,7 +5,7 @@ what a process left behind when it died is taken over by another one, from the l
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -66,6 +66,15 @@ def claim(
         session.add(check)
         session.flush()
     return check
+
+
+def take_over(session: Session, at: datetime, is_dead: Callable[[str], bool]) -> None:
+    """Give back the claims of processes that are dead, before their minute is over."""
+    for check in session.exec(select(PixelCheck).where(col(PixelCheck.claimed_until) >= at)):
+        if is_dead(check.claimed_by):
+            check.claimed_until = None
+            session.add(check)
+    session.flush()
 
 
 def any_waits(session: Session, at: datetime, among: Collection[UUID] | None = None) -> bool:

@@ -22,7 +22,7 @@ from sqlmodel import Session
 from storage.audit import append_event
 from storage.blobs import BlobStore
 from storage.cases import images_of, instances_of
-from storage.checks import any_waits, checks_of, claim, note, still_checking, texts_of
+from storage.checks import any_waits, checks_of, claim, note, still_checking, take_over, texts_of
 from storage.engine import Store
 from storage.errors import BlobDamagedError, StorageError
 from storage.imaging.window import Window
@@ -41,6 +41,7 @@ NOTE_S: Final = 1.0  # between notes of progress
 LOOK_S: Final = 5.0  # between looks for what another process left behind
 RETRY_S: Final = 30.0  # after children could not be started
 POLL_S: Final = 0.05
+PATIENT_POLL_S: Final = 0.25  # of who waits for as long as it takes
 TEXT: Final = "text_in_pixels"
 UNREAD: Final = "pixels_unread"
 Told = Callable[[int, int], None]  # frames done, of how many
@@ -132,7 +133,7 @@ class Checking:
             if deadline is not None and time.monotonic() >= deadline:
                 return
             if self._thread is not None or not self._check_next(waiting, deadline, told):
-                time.sleep(POLL_S)
+                time.sleep(PATIENT_POLL_S if deadline is None else POLL_S)
 
     def _waiting(self, case_ids: Collection[UUID], told: Told | None) -> set[UUID]:
         with self.store.read() as session:
@@ -142,10 +143,33 @@ class Checking:
             told(sum(each.frames_done for each in checks), sum(each.frames for each in checks))
         return waiting
 
+    def _is_dead(self, claimant: str) -> bool:
+        """Tell whether a claim is of a process of this machine that has ended.
+
+        Being wrong costs time only: who lost a claim notes nothing any more.
+        """
+        host, _, process = claimant.rpartition(":")[0].rpartition(":")
+        if claimant == self.claimant or host != self.claimant.split(":")[0]:
+            return False
+        if process == str(os.getpid()):  # as in a container, where numbers begin anew
+            return True
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return True
+        except (ValueError, OverflowError, PermissionError):
+            pass
+        return False
+
     def _keep(self) -> None:
+        taken_over = False
         while not self._stop.is_set():
             pause = LOOK_S
             try:
+                if not taken_over:
+                    with self.store.write() as session:
+                        take_over(session, self.now(), self._is_dead)
+                    taken_over = True
                 while not self._stop.is_set() and self._check_next(None, None, None):
                     pass
             except SandboxError:

@@ -1,5 +1,9 @@
 """The search of pixels for text: what it decides, and that nothing slips past it."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -283,6 +287,51 @@ def test_a_dead_process_keeps_a_study_for_a_minute(
     assert the_case(world).state is CaseState.CHECKING
     world.clock.forward(seconds=61)
     checking.settle([the_case(world).id])
+    assert the_case(world).state is CaseState.ADMITTED
+
+
+@pytest.mark.parametrize(
+    ("claimant", "is_taken"),
+    [
+        pytest.param("{host}:{dead}:0011", True, id="a dead process of this machine"),
+        pytest.param("{host}:{own}:0011", True, id="the one before this one, with its number"),
+        pytest.param("{host}:{alive}:0011", False, id="a living process"),
+        pytest.param("elsewhere:{dead}:0011", False, id="another machine"),
+        pytest.param("who knows", False, id="nobody's words"),
+    ],
+)
+def test_the_background_search_takes_over_from_the_dead_of_this_machine(
+    world: World, make: Making, reader: Actor, plain: Path, claimant: str, is_taken: bool
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    numbers = {"dead": ended.pid, "own": os.getpid(), "alive": os.getppid()}
+    by = claimant.format(host=socket.gethostname()[:24], **numbers)
+    take(make(Searched()), reader, plain, within_s=0)
+    with world.store.write() as session:
+        assert claim(session, by, at=world.clock(), until=world.clock() + CLAIM) is not None
+    checking = make(Searched()).checking
+    checking.start()
+    checking.settle([the_case(world).id], within_s=None if is_taken else 0.2)
+    checking.stop()
+    assert the_case(world).state is (CaseState.ADMITTED if is_taken else CaseState.CHECKING)
+
+
+def test_who_waits_for_as_long_as_it_takes_looks_now_and_then(
+    world: World, make: Making, reader: Actor, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        world.clock.forward(seconds=30)
+
+    take(make(Searched()), reader, plain, within_s=0)
+    with world.store.write() as session:
+        assert claim(session, "other", at=world.clock(), until=world.clock() + CLAIM) is not None
+    monkeypatch.setattr("webapp.services.checking.time.sleep", sleep)
+    make(Searched()).checking.settle([the_case(world).id])
+    assert slept == [0.25, 0.25, 0.25]
     assert the_case(world).state is CaseState.ADMITTED
 
 
