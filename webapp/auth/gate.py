@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webapp.auth.bodies import Limits, announced, drain, limited, paced
 from webapp.auth.doorway import Doorway, network_of
 from webapp.auth.headers import harden
+from webapp.auth.page_faults import in_one_shape
 from webapp.auth.page_sessions import PageSessions, bind
 from webapp.auth.pages import page
 from webapp.auth.routes import API, Route, RouteTable, Surface
@@ -222,7 +223,8 @@ class Gate:
         bound = await bind(self.page_sessions, scope[ACTOR].id, scope, counted, answer.send)
         if bound is None:
             raise RefusedError(NO_SUCH_ROUTE)
-        return bound
+        own, learning = bound
+        return own, in_one_shape(scope, own, learning)
 
     def _secret(self, scope: Scope, request_id: str) -> "_Secret":
         """Return by what the request says who asks: the bearer token if any, else the cookie."""

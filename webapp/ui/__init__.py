@@ -20,6 +20,7 @@ from webapp.ui.admin_page import build_admin_page
 from webapp.ui.audit_page import build_audit_page
 from webapp.ui.common import QUIET, ActorOf, asker, plainly
 from webapp.ui.exports_page import build_exports_page
+from webapp.ui.pages import Pages
 from webapp.ui.reading_page import build_reading_page
 from webapp.ui.upload_page import build_upload_page
 from webapp.ui.worklist_page import build_worklist_page
@@ -47,7 +48,7 @@ LINKS: Final = [(name, path.removeprefix("/")) for name, path, _ in ADMIN_PAGES]
 
 def build_pages(services: Services, actor_of: Callable[[Request], Actor]) -> gr.Blocks:
     """Build every page over the given use cases."""
-    pages = gr.Blocks(title="Overread", analytics_enabled=False, fill_width=True)
+    pages = Pages(title="Overread", analytics_enabled=False, fill_width=True)
     with pages:
         _navigation(pages, actor_of)
         build_worklist_page(pages, services, actor_of)

@@ -3,6 +3,7 @@
 import gradio as gr
 
 from storage.vocabulary import Protocol
+from webapp.services import inputs
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.views import CollectionView, PersonView
@@ -93,7 +94,9 @@ class CollectionsTab:
     @plainly
     def _make(self, name: str, protocol: str, request: gr.Request) -> Updates:
         actor = asker(self.actor_of, request)
-        made = self.services.collections.ensure(actor, name, Protocol(protocol))
+        made = self.services.collections.ensure(
+            actor, name, inputs.word(protocol, Protocol, "protocol")
+        )
         told = self.outcome.telling(words.MADE_COLLECTION.format(name=in_table(made.name)))
         return {**self._shown(actor, made.name, told), self.name: ""}
 

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from storage.vocabulary import Role
+from webapp.services import inputs
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.policy import ACTIONS, Action
@@ -124,7 +125,7 @@ class PeopleTab:
     @plainly
     def _add(self, name: str, role: str, request: gr.Request) -> Updates:
         actor = asker(self.actor_of, request)
-        person, secret = self.services.people.add(actor, name, Role(role))
+        person, secret = self.services.people.add(actor, name, inputs.word(role, Role, "role"))
         text = words.ADDED.format(name=in_table(person.name), role=role)
         shown = self._shown(actor, person.name, self.outcome.telling(text, secret=secret))
         return {**shown, self.name: ""}
@@ -134,8 +135,10 @@ class PeopleTab:
         return self._with_role(asker(self.actor_of, request), _chosen(name), _chosen(role))
 
     def _with_role(self, actor: Actor, name: str, role: str) -> Updates:
-        (before,) = (p.role.value for p in self.services.people.list(actor) if p.name == name)
-        person = self.services.people.change_role(actor, name, Role(role))
+        roles = {person.name: person.role.value for person in self.services.people.list(actor)}
+        chosen = inputs.word(role, Role, "role")
+        person = self.services.people.change_role(actor, name, chosen)
+        before = roles[person.name]
         text = words.ROLE_SAME if before == role else words.ROLE_CHANGED
         told = text.format(name=in_table(person.name), role=role, before=before)
         back = None if before == role else (name, before)

@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 import gradio as gr
 from starlette.requests import Request
 
 from inference.errors import InferenceError
-from storage.errors import StorageError
+from storage.errors import NotFoundError, StorageError
 from webapp.services.actor import Actor
 from webapp.services.errors import NotSignedInError, ServiceError
 from webapp.ui import words
@@ -81,6 +82,18 @@ def asker(actor_of: ActorOf, request: gr.Request) -> Actor:
     if request.request is None:  # an event that no browser sent
         raise NotSignedInError
     return actor_of(request.request)
+
+
+def id_of(text: object, what: str) -> UUID:
+    """Return the id of a thing that a page names.
+
+    Raises:
+        NotFoundError: it is none, so there is no such thing.
+    """
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise NotFoundError(what) from None
 
 
 def as_text(text: str) -> str:

@@ -4,6 +4,7 @@ import gradio as gr
 
 from storage.exports.zipped import NAME
 from storage.vocabulary import ExportFormat
+from webapp.services import inputs
 from webapp.services.bundle import Services
 from webapp.services.views import ExportView
 from webapp.ui import words
@@ -45,7 +46,9 @@ def build_exports_page(page: gr.Blocks, services: Services, actor_of: ActorOf) -
     def export(chosen: str, collection: str, request: gr.Request) -> tuple[str, str]:
         actor = asker(actor_of, request)
         view = services.exporting.make(
-            actor, ExportFormat(chosen), None if collection == ALL else collection
+            actor,
+            inputs.word(chosen, ExportFormat, "format"),
+            None if collection == ALL else collection,
         )
         rows = sum(view.counts.values())
         said = (

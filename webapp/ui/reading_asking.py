@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import gradio as gr
 
@@ -19,7 +19,7 @@ from webapp.services.views import (
     TokenEvent,
 )
 from webapp.ui import reading_view as view
-from webapp.ui.common import as_text, asker, plainly, tell
+from webapp.ui.common import as_text, asker, id_of, plainly, tell
 from webapp.ui.reading_shown import Shown
 
 WAIT_FOR_STOPPED_DRAFT_S = 3.0
@@ -39,7 +39,9 @@ class AskingHandlers(Shown):
         """Stream an answer into the conversation; closing this generator stops the worker."""
         actor = asker(self.actor_of, request)
         try:
-            case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
+            case = await asyncio.to_thread(
+                self.services.worklist.case, actor, id_of(case_id, "case")
+            )
             before = [
                 *view.conversation(case.messages),
                 {"role": "user", "content": as_text(text)},
@@ -48,7 +50,7 @@ class AskingHandlers(Shown):
             said = ""
             asked = self.services.asking.ask(
                 actor,
-                UUID(case_id),
+                id_of(case_id, "case"),
                 text=text,
                 idempotency_key=uuid4().hex,
                 model=model,
@@ -60,7 +62,9 @@ class AskingHandlers(Shown):
                         said += event.text
                         yield [*before, view.answer(said)], "", *BUSY
                     elif isinstance(event, DoneEvent):
-                        await asyncio.to_thread(self.keep, actor, UUID(case_id), question="")
+                        await asyncio.to_thread(
+                            self.keep, actor, id_of(case_id, "case"), question=""
+                        )
                         done = view.answer(event.draft.shown_text, event.draft)
                         yield [*before, done], "", *BUSY
         except Exception as error:  # noqa: BLE001 - told, and the question kept
@@ -94,7 +98,7 @@ class AskingHandlers(Shown):
         try:
             asked = self.services.batteries.ask(
                 actor,
-                UUID(case_id),
+                id_of(case_id, "case"),
                 battery=view.BATTERY,
                 idempotency_key=uuid4().hex,
                 model=model,
@@ -117,22 +121,24 @@ class AskingHandlers(Shown):
         """Show what was stored of a battery, which of a stopped one is a little later."""
         await asyncio.sleep(STOPPED_DRAFT_POLL_S)
         actor = asker(self.actor_of, request)
-        case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
+        case = await asyncio.to_thread(self.services.worklist.case, actor, id_of(case_id, "case"))
         return view.battery_state(view.of_battery(case)), *IDLE
 
     @plainly
     def open_draft(self, case_id: str, opened: str, request: gr.Request) -> list[Any]:
         """Open a draft of the table for review; behind its id stands a count of clicks."""
-        return self.shown(UUID(case_id), request, UUID(opened.partition(" ")[0]))
+        return self.shown(id_of(case_id, "case"), request, id_of(opened.partition(" ")[0], "draft"))
 
     @plainly
     async def answered(self, case_id: str, request: gr.Request) -> list[Any]:
         """Show the conversation once the draft is stored, which a stopped one is a little later."""
         actor = asker(self.actor_of, request)
         for _ in range(int(WAIT_FOR_STOPPED_DRAFT_S / STOPPED_DRAFT_POLL_S)):
-            case = await asyncio.to_thread(self.services.worklist.case, actor, UUID(case_id))
+            case = await asyncio.to_thread(
+                self.services.worklist.case, actor, id_of(case_id, "case")
+            )
             if not case.messages or case.messages[-1].draft is not None:
                 break
             await asyncio.sleep(STOPPED_DRAFT_POLL_S)
-        shown = await asyncio.to_thread(self.shown, UUID(case_id), request, None)
+        shown = await asyncio.to_thread(self.shown, id_of(case_id, "case"), request, None)
         return [*shown, *IDLE]

@@ -12,7 +12,7 @@ from webapp.services.judging import ReviewInput
 from webapp.services.views import CaseView
 from webapp.ui import held_text, words
 from webapp.ui import reading_view as view
-from webapp.ui.common import REFUSALS, as_text, asker, plainly, tell
+from webapp.ui.common import REFUSALS, as_text, asker, id_of, plainly, tell
 from webapp.ui.reading_asking import AskingHandlers
 
 OF_A_DRAFT = ("correction", "comment")
@@ -38,7 +38,7 @@ class Handlers(AskingHandlers):
     @plainly
     def choose(self, case_id: str, draft_id: str, request: gr.Request) -> list[Any]:
         """Show another draft in the review form."""
-        return self.shown(UUID(case_id), request, UUID(draft_id))
+        return self.shown(id_of(case_id, "case"), request, id_of(draft_id, "draft"))
 
     @plainly
     def next_case(self, request: gr.Request) -> str:
@@ -54,7 +54,7 @@ class Handlers(AskingHandlers):
 
         @plainly
         def attest(case_id: str, viewer_out: str, request: gr.Request) -> list[Any]:
-            actor, case = asker(self.actor_of, request), UUID(case_id)
+            actor, case = asker(self.actor_of, request), id_of(case_id, "case")
             regions = view.OnScreen.read(viewer_out).regions
             boxes = held_text.masks(self.services.worklist.case(actor, case), regions)
             masks = boxes if decision is Attestation.MASK else []
@@ -94,7 +94,7 @@ class Handlers(AskingHandlers):
 
     def _half(self, case_id: str, request: gr.Request) -> tuple[CaseView, dict[str, Any]]:
         actor = asker(self.actor_of, request)
-        case = self.services.worklist.case(actor, UUID(case_id))
+        case = self.services.worklist.case(actor, id_of(case_id, "case"))
         return case, self.services.reading.progress(actor, case.id) or {}
 
     @plainly
@@ -106,13 +106,13 @@ class Handlers(AskingHandlers):
             raise gr.Error(words.OWN_READ_EMPTY, print_exception=False)
         self.services.reading.commit_own_read(
             asker(self.actor_of, request),
-            UUID(case_id),
+            id_of(case_id, "case"),
             text=text,
             findings=(),
             confidence=confidence,
             idempotency_key=uuid4().hex,
         )
-        return self.shown(UUID(case_id), request, None)
+        return self.shown(id_of(case_id, "case"), request, None)
 
     def deciding(self, verdict: Verdict | None) -> Any:  # noqa: ANN401 - Gradio takes any callable
         """Return the handler of one review button; None is the edit, whose verdict is inferred."""
@@ -129,13 +129,13 @@ class Handlers(AskingHandlers):
             request: gr.Request,
         ) -> list[Any]:
             actor = asker(self.actor_of, request)
-            draft = self.services.asking.draft(actor, UUID(draft_id))
+            draft = self.services.asking.draft(actor, id_of(draft_id, "draft"))
             if verdict is None and correction.strip() == draft.shown_text.strip():
                 raise gr.Error(words.NOTHING_CHANGED, print_exception=False)
             edited = verdict is None
             self.services.reviewing.submit(
                 actor,
-                UUID(draft_id),
+                id_of(draft_id, "draft"),
                 ReviewInput(
                     idempotency_key=uuid4().hex,
                     based_on_revision=revision,
@@ -146,8 +146,8 @@ class Handlers(AskingHandlers):
                 ),
             )
             done = {draft_id: dict.fromkeys(OF_A_DRAFT)}
-            self.keep(actor, UUID(case_id), of_draft=done, regions=[])
-            return self.shown(UUID(case_id), request, UUID(draft_id))
+            self.keep(actor, id_of(case_id, "case"), of_draft=done, regions=[])
+            return self.shown(id_of(case_id, "case"), request, id_of(draft_id, "draft"))
 
         return decide
 
@@ -166,11 +166,11 @@ class Handlers(AskingHandlers):
             actor = asker(self.actor_of, request)
             if name in OF_A_DRAFT:
                 if draft_id is not None:
-                    self.keep(actor, UUID(case_id), of_draft={draft_id: {name: value}})
+                    self.keep(actor, id_of(case_id, "case"), of_draft={draft_id: {name: value}})
             elif name == "regions":
                 regions = view.OnScreen.read(value).regions
-                self.keep(actor, UUID(case_id), regions=regions)
+                self.keep(actor, id_of(case_id, "case"), regions=regions)
             else:
-                self.keep(actor, UUID(case_id), **{name: value})
+                self.keep(actor, id_of(case_id, "case"), **{name: value})
 
         return save

@@ -1,18 +1,18 @@
 """API tokens on a page: everybody's for administrators, one's own on the account page."""
 
 from datetime import datetime
-from uuid import UUID
 
 import gradio as gr
 
 from storage.vocabulary import Role
+from webapp.services import inputs
 from webapp.services.actor import Actor
 from webapp.services.bundle import Services
 from webapp.services.policy import at_most
 from webapp.services.tokens import MAX_TOKEN_DAYS
 from webapp.services.views import TokenView
 from webapp.ui import admin_words as words
-from webapp.ui.common import QUIET, ActorOf, asker, in_table, plainly, when
+from webapp.ui.common import QUIET, ActorOf, asker, id_of, in_table, plainly, when
 from webapp.ui.confirming import Confirmation, Outcome, Updates
 
 DAYS = 90
@@ -91,7 +91,7 @@ class Tokens:
         actor = asker(self.actor_of, request)
         name = (person if self.everybodys else None) or actor.name
         new = self.services.tokens.create(
-            actor, name, None if role is None else Role(role), int(days or 0)
+            actor, name, inputs.optional_word(role, Role, "role"), int(days or 0)
         )
         text = words.TOKEN_MADE.format(
             name=in_table(name), role=new.role.value, until=when(new.expires_at)
@@ -113,7 +113,7 @@ class Tokens:
         actor = asker(self.actor_of, request)
         if pending is None:
             raise gr.Error(words.CHOOSE_TOKEN, print_exception=False)
-        self.services.tokens.revoke(actor, UUID(pending[1]))
+        self.services.tokens.revoke(actor, id_of(pending[1], "token"))
         return self._shown(actor, actor.name, self.outcome.telling(words.REVOKED))
 
 

@@ -96,6 +96,7 @@ FAILED: Final = (
     "This did not work. What you wrote is still on the page; try again, and tell your "
     "administrator if it happens twice."
 )
+UNREADABLE: Final = "This page sent what it cannot have shown. Load it again."
 NOTHING_CHANGED: Final = "You changed nothing. Choose “Accept as is” if the draft is right."
 SIGNIFICANT_LABEL: Final = "A mistake I corrected could change patient management"
 

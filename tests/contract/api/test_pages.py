@@ -111,3 +111,54 @@ async def test_pages_of_administrators_are_shut_for_others_and_not_in_the_common
     assert '<a href="/">' in answer.text
     assert "gradio" not in answer.text
     assert {listed for address, _, listed in blocks.pages if f"/{address}" == path} == {False}
+
+
+MEANT_FOR_NOBODY = "what-somebody-typed"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("reset", {"other": MEANT_FOR_NOBODY}, 422),
+        ("cancel", {"other": MEANT_FOR_NOBODY}, 422),
+        ("queue/join", {"fn_index": 0, "session_hash": "s1", "data": MEANT_FOR_NOBODY}, 422),
+        ("queue/join", {"fn_index": 0, "data": [MEANT_FOR_NOBODY]}, 400),
+        ("run/predict", {"fn_index": 0, "data": MEANT_FOR_NOBODY}, 422),
+        ("run/predict", {"fn_index": 10**9, "data": [MEANT_FOR_NOBODY]}, 500),
+    ],
+)
+async def test_a_call_that_is_none_is_refused_in_our_one_shape(
+    place: Place, path: str, body: dict[str, object], status: int
+) -> None:
+    async with place.person("reader") as browser:
+        answer = await browser.post(f"/gradio_api/{path}", json=body)
+
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == {"code", "message"}
+    assert MEANT_FOR_NOBODY not in answer.text
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # how Gradio tells what no open page can show
+@pytest.mark.parametrize("given", [MEANT_FOR_NOBODY, []], ids=["text", "list"])
+async def test_no_call_of_a_handler_prints_or_repeats_what_it_was_given(
+    place: Place,
+    blocks: gr.Blocks,
+    given: object,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with place.person("admin") as browser:
+        for number, fn in blocks.fns.items():
+            body = {"fn_index": number, "data": [given] * len(fn.inputs)}
+            answer = await browser.post("/gradio_api/run/predict", json=body)
+            if answer.status_code != 200:
+                assert (answer.status_code, set(answer.json()["error"])) == (
+                    422,
+                    {"code", "message"},
+                )
+                assert MEANT_FOR_NOBODY not in answer.text
+    assert capfd.readouterr().err == ""
+    assert [record.message for record in caplog.records if "failed" in record.message] == []
