@@ -16,7 +16,10 @@ SENTENCES: Final = {
     "archive_nested": "The archive holds another archive; unpack that one first.",
     "archive_symlink": "The archive or folder holds a link; only real files are read.",
     "archive_too_many_entries": "The archive lists too many files; send one study at a time.",
-    "archive_traversal": "The archive names files outside itself, so none of it was opened.",
+    "archive_traversal": (
+        "An entry of the archive has a path that leads out of it (with .., a drive or a backslash, "
+        "or from the root), so none of it was opened; pack the images again."
+    ),
     "archive_unsupported": "The archive uses a compression other than zip's own; pack it again.",
     "bad_pixel_description": "The header describes an image that cannot exist; export it again.",
     "bad_rescale": "The rescale from stored values is not usable; export the image again.",

@@ -78,7 +78,6 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "unsupported_image": 422,
 }
 _HTTP: Final[Mapping[int, tuple[str, str]]] = {
-    400: ("invalid_request", "The request could not be read."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),
     415: ("invalid_request", "The request has a content type this address does not take."),
@@ -117,6 +116,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def http(_request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
+        if error.status_code == 400:  # a body that JSON's own reader gives up on
+            return problem(422, "invalid_request", "The body is not JSON that can be read.")
         code, message = _HTTP.get(error.status_code, FAILED)
         return problem(error.status_code, code, message)
 

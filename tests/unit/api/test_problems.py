@@ -87,6 +87,11 @@ async def test_whoever_must_wait_is_told_how_long(client: Client) -> None:
         pytest.param(b'{"DOE": 1}', "body: there is a field that is not known", id="a name"),
         pytest.param(b"DOE", "The body is not JSON.", id="no JSON"),
         pytest.param(b"[]", "body: Input should be", id="another kind of JSON"),
+        pytest.param(b"[" * 100_000, "The body is not JSON", id="JSON without end"),
+        pytest.param(
+            b'{"count": ' + b"1" * 5_000 + b"}", "The body is not JSON", id="a long number"
+        ),
+        pytest.param(b'"DOE\xff"', "The body is not JSON", id="no UTF-8"),
     ],
 )
 async def test_what_was_sent_is_not_repeated(client: Client, content: bytes, says: str) -> None:
