@@ -10,6 +10,7 @@ from tests.flow.terminal import Overread
 from webapp.cli.init import set_up
 from webapp.settings import WebSettings
 
+PAGE = 4096  # bytes
 COMMANDS = [["check"], ["users", "list"], ["serve", "--port", "0"], ["init"]]
 
 
@@ -108,3 +109,15 @@ def test_a_damaged_database_is_said(
     assert ran.code == 1
     assert "The database is damaged" in ran.out + ran.err
     assert "overread restore" in ran.out + ran.err
+
+
+def test_check_finds_damage_that_other_commands_do_not_meet(overread: Overread, data: Path) -> None:
+    file = data / "overread.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: -2 * PAGE] + random.Random(7).randbytes(2 * PAGE))  # noqa: S311 - no secret
+
+    assert overread("users", "list").code == 0
+    ran = overread("check")
+
+    assert ran.code == 1
+    assert "The database is damaged" in ran.out

@@ -23,7 +23,7 @@ from storage.audit_heads import Heads
 from storage.audit_query import count_events
 from storage.clock import utc_now
 from storage.engine import PRAGMAS, Store, is_there
-from storage.errors import StorageError
+from storage.errors import DatabaseDamagedError, StorageError
 from storage.keys import Keys, seal_of
 from storage.migrations import is_current
 from webapp.auth.doorway import is_loopback
@@ -47,6 +47,7 @@ from webapp.settings import WebSettings
 State = Literal["ok", "note", "problem"]
 
 LEAST_FREE_GB: Final = 1.0
+MOST_BYTES: Final = 1 << 30  # of a SQLite file that is read as a whole
 MOST_EVENTS: Final = 100_000  # of the trail, that are verified here: some seconds
 SHORTEST_SECRET: Final = 16
 FEWEST_CHARACTERS: Final = 6
@@ -225,8 +226,12 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
             return
         store = Store.open(settings.database, migrate=False)
         with store.read() as session:  # SQLite's settings are asserted on every connection
-            session.connection()
+            connection = session.connection()
             current = is_current(store.engine)
+            if store.engine.dialect.name == "sqlite" and _is_small(settings):
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+                if found != "ok":
+                    raise DatabaseDamagedError
         kind = store.engine.dialect.name
         store.close()
     except StorageError as refusal:
@@ -238,6 +243,12 @@ def _database(settings: WebSettings) -> Iterator[Finding]:
     settings_read = ", ".join(f"{name}={value}" for name, value in PRAGMAS.items())
     detail = f"sqlite, newest schema, {settings_read}" if kind == "sqlite" else f"{kind}, newest"
     yield Finding("database", "ok", detail)
+
+
+def _is_small(settings: WebSettings) -> bool:
+    """Tell whether reading the whole file takes seconds; a backup looks at any."""
+    file = Path(make_url(settings.database).database or "")
+    return file.stat().st_size <= MOST_BYTES
 
 
 def _first_account(settings: WebSettings) -> Iterator[Finding]:
