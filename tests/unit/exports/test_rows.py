@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from storage.tables import Case, Person
-from storage.vocabulary import CaseState, ExportFormat, Protocol, Verdict
+from storage.vocabulary import CaseState, ExportFormat, Protocol, Role, Verdict
 from tests.unit.exports.conftest import lines, rows, written
 from tests.world import World
 
@@ -31,6 +31,18 @@ def _count(world: World, folder: Path) -> dict[ExportFormat, int]:
         format_: sum(written(world, format_, folder / format_).counts.values())
         for format_ in (SFT, DPO, KTO, LLAVA)
     }
+
+
+def test_what_an_administrator_asked_without_an_own_read_teaches_nothing_unreviewed(
+    sqlite_world: World, tmp_path: Path
+) -> None:
+    admin = sqlite_world.person("root", Role.ADMIN)
+    films = sqlite_world.collection(protocol=Protocol.READER_FIRST)
+    sqlite_world.draft(sqlite_world.case(films, admin), admin, DRAFT)
+    for format_ in (SFT, DPO, KTO, LLAVA):
+        assert rows_of(sqlite_world, format_, tmp_path / format_) == []
+        (found,) = (tmp_path / format_).rglob("manifest.json")
+        assert json.loads(found.read_text())["skipped"] == {"not_reviewed": 1}
 
 
 @pytest.mark.parametrize(
