@@ -300,7 +300,7 @@ def test_a_trail_that_was_tampered_with_is_a_problem(installed: Overread, tmp_pa
 def test_a_long_trail_is_left_to_its_own_command(
     installed: Overread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.cli.check.MOST_EVENTS", 0)
+    monkeypatch.setattr("webapp.cli.database_looks.MOST_EVENTS", 0)
     ran = installed("check", "--json")
     (found,) = [row for row in ran.json["items"] if row["name"] == "audit trail"]
     assert found["state"] == "note"

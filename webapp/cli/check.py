@@ -8,24 +8,18 @@ import asyncio
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy.engine import make_url
 
 from inference.catalog import catalog
 from inference.errors import ModelFolderRefusedError
 from inference.families.folder import check_folder
-from storage.accounts import first_admin
-from storage.audit_heads import Heads
-from storage.audit_query import count_events
 from storage.clock import utc_now
-from storage.engine import PRAGMAS, Store, is_there
-from storage.errors import DatabaseDamagedError, StorageError
+from storage.errors import StorageError
 from storage.keys import Keys, seal_of
-from storage.migrations import is_current
 from webapp.auth.doorway import is_loopback
 from webapp.auth.oidc.errors import (
     ProviderError,
@@ -34,36 +28,18 @@ from webapp.auth.oidc.errors import (
 )
 from webapp.auth.oidc.provider import Provider
 from webapp.auth.oidc.settings import ProviderSettings, ProvidersRefusedError, read_providers
-from webapp.cli.audit import said
 from webapp.cli.context import Context
-from webapp.cli.installation import require_database
+from webapp.cli.database_looks import audit_trail, database, first_account
+from webapp.cli.finding import Finding, Look, State, is_public
 from webapp.cli.output import CommandError
 from webapp.cli.parsing import Parsers
-from webapp.cli.sentences import for_operator
 from webapp.cli.workers import worker_state
-from webapp.services.auditing import verified
 from webapp.settings import WebSettings
 
-State = Literal["ok", "note", "problem"]
-
 LEAST_FREE_GB: Final = 1.0
-MOST_BYTES: Final = 1 << 30  # of a SQLite file that is read as a whole
-MOST_EVENTS: Final = 100_000  # of the trail, that are verified here: some seconds
 SHORTEST_SECRET: Final = 16
 FEWEST_CHARACTERS: Final = 6
 VIEWER: Final = Path(__file__).parents[1] / "static" / "viewer" / "viewer.js"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one look found; a note is worth reading and no reason to fail."""
-
-    name: str
-    state: State
-    detail: str
-
-
-Look = Callable[[WebSettings], Iterator[Finding]]
 
 
 def add_parser(commands: Parsers, common: argparse.ArgumentParser) -> None:
@@ -99,10 +75,6 @@ def refuse_unsafe(settings: WebSettings) -> None:
 
 def _found(looks: Iterable[Look], settings: WebSettings) -> list[Finding]:
     return [finding for look in looks for finding in look(settings)]
-
-
-def _is_public(settings: WebSettings) -> bool:
-    return settings.public_url is not None or not is_loopback(settings.host)
 
 
 def _address(settings: WebSettings) -> Iterator[Finding]:
@@ -216,69 +188,6 @@ def _is_guessable(secret: str) -> bool:
     return len(secret) < SHORTEST_SECRET or len(set(secret)) < FEWEST_CHARACTERS
 
 
-def _database(settings: WebSettings) -> Iterator[Finding]:
-    if settings.database_url is None and not settings.data_dir.is_dir():
-        return
-    try:
-        require_database(settings)
-        if not is_there(settings.database):
-            yield Finding("database", "problem", "there is none; run `overread init`")
-            return
-        store = Store.open(settings.database, migrate=False)
-        with store.read() as session:  # SQLite's settings are asserted on every connection
-            connection = session.connection()
-            current = is_current(store.engine)
-            if store.engine.dialect.name == "sqlite" and _is_small(settings):
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-                if found != "ok":
-                    raise DatabaseDamagedError
-        kind = store.engine.dialect.name
-        store.close()
-    except StorageError as refusal:
-        yield Finding("database", "problem", for_operator(refusal))
-        return
-    if not current:
-        yield Finding("database", "problem", "the schema is not the newest; run `overread init`")
-        return
-    settings_read = ", ".join(f"{name}={value}" for name, value in PRAGMAS.items())
-    detail = f"sqlite, newest schema, {settings_read}" if kind == "sqlite" else f"{kind}, newest"
-    yield Finding("database", "ok", detail)
-
-
-def _is_small(settings: WebSettings) -> bool:
-    """Tell whether reading the whole file takes seconds; a backup looks at any."""
-    file = Path(make_url(settings.database).database or "")
-    return file.stat().st_size <= MOST_BYTES
-
-
-def _first_account(settings: WebSettings) -> Iterator[Finding]:
-    """Look whether the password that was printed at the start would let anybody in from afar."""
-    if settings.database_url is None and not settings.data_dir.is_dir():
-        return
-    try:
-        if not is_there(settings.database):
-            return  # `_database` says so
-        store = Store.open(settings.database, migrate=False)
-        with store.read() as session:
-            if not is_current(store.engine):
-                return
-            admin = first_admin(session)
-        store.close()
-    except StorageError:
-        return  # `_database` says so
-    if admin is None:
-        yield Finding("first account", "problem", "there is none; run `overread init`")
-    elif admin.must_change_password and settings.local_accounts == "on":
-        yield Finding(
-            "first account",
-            "problem" if _is_public(settings) else "note",
-            f"{admin.name} still has its one-time password; choose one: "
-            f"overread init --admin {admin.name} --password-stdin",
-        )
-    else:
-        yield Finding("first account", "ok", admin.name)
-
-
 def _sign_in(settings: WebSettings) -> Iterator[Finding]:
     try:
         providers = read_providers(settings.oidc_file)
@@ -294,7 +203,7 @@ def _sign_in(settings: WebSettings) -> Iterator[Finding]:
             "nobody could: OVERREAD_LOCAL_ACCOUNTS is off and OVERREAD_OIDC_FILE names no provider",
         )
     for provider in providers:
-        if _is_public(settings) and not provider.issuer.startswith("https:"):
+        if is_public(settings) and not provider.issuer.startswith("https:"):
             yield Finding(
                 "sign-in",
                 "problem",
@@ -332,29 +241,6 @@ def _providers(settings: WebSettings) -> Iterator[Finding]:
             yield Finding("provider", "problem", f"{provider.name}: {refusal.reason}")
         else:
             yield Finding("provider", "ok", f"{provider.name} answers as its settings say")
-
-
-def _audit_trail(settings: WebSettings) -> Iterator[Finding]:
-    """Verify the whole trail where that takes seconds; a longer one has its own command."""
-    try:
-        if not is_there(settings.database):
-            return  # `_database` says so
-        keys = Keys.load(settings.key_file, settings.key_seal)
-        store = Store.open(settings.database, migrate=False)
-        with store.read() as session:
-            if not is_current(store.engine):
-                return
-            events = count_events(session)
-        if events > MOST_EVENTS:
-            told = f"{events:,} events, not looked at here: run `overread audit verify`"
-            yield Finding("audit trail", "note", told)
-            return
-        found = verified(store, Heads(settings.audit_heads_file, keys.audit_heads))
-        store.close()
-    except StorageError:
-        return  # `_keys` or `_database` says so
-    told = " ".join(said(found))
-    yield Finding("audit trail", "ok" if found.whole else "problem", told)
 
 
 def _blobs(settings: WebSettings) -> Iterator[Finding]:
@@ -413,13 +299,13 @@ SAFETY: Final[tuple[Look, ...]] = (
     _worker_connection,
     _database_connection,
     _sign_in,
-    _first_account,
+    first_account,
 )
 LOOKS: Final[tuple[Look, ...]] = (
     *SAFETY,
     _free_space,
-    _database,
-    _audit_trail,
+    database,
+    audit_trail,
     _providers,
     _blobs,
     _viewer,
