@@ -13,7 +13,7 @@ rule holds for every drug, procedure or verb the lexicon knows. In a pattern, se
     >          the rest of what is said in one breath: to a stop, "but", or an order behind a comma
     !word      not followed by that word in the statement
     word?      zero or one of what stands before the question mark
-    $          the statement's end
+    $          the statement's end; $|now that or a word
     #          first of all: what is met is read as left unsaid, words and all
 """
 
@@ -32,6 +32,7 @@ _SHORT: Final = re.compile(r"\b(?:h/o|s/p|r/o|w/o|c/w|k/c/o)(?!\w)|\bw/")
 _LONG: Final = {
     "r/v": "review",
     "c/s": "consult",
+    "d/w": "discuss with",
     "d/c": "discharge",
     "a&e": "casualty",
     "mc&s": "cultures",
@@ -185,8 +186,9 @@ def _element(element: str) -> tuple[str, tuple[str, ...]]:
     optional = element.endswith("?")
     body = element[:-1] if optional else element
     needed: tuple[str, ...] = ()
-    if body == "$":
-        return r"(?:[.?!] )?$", ()
+    if body[0] == "$":
+        words = f"|(?:{body[2:]}){_TAGS} " if body[1:] else ""
+        return rf"(?:(?:[.?!] )?${words})", ()
     if body == "*":
         return "(?:[^ ]+ )*", ()
     if body == ">":

@@ -34,6 +34,7 @@ def test_the_rules_that_must_exist_do() -> None:
         "treatment.procedure_named",
         "treatment.advised",
         "treatment.instruction",
+        "treatment.implied",
         "treatment.disposition",
         "treatment.specialist",
         "treatment.lifestyle",
