@@ -21,7 +21,7 @@ from webapp.services.auditing import verified
 from webapp.settings import WebSettings
 
 MOST_BYTES: Final = 1 << 30  # of a SQLite file that is read as a whole
-MOST_EVENTS: Final = 100_000  # of the trail, that are verified here: some seconds
+MOST_EVENTS: Final = 100_000  # of the trail, that are verified here: a second or two
 
 
 def database(settings: WebSettings) -> Iterator[Finding]:
