@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from storage.engine import Store
+from storage.engine import Store, is_there
 from storage.errors import StorageFullError, StoreBusyError
 from tests.databases import PostgresServer
 
@@ -49,6 +49,13 @@ def test_both_spellings_of_the_address_are_taken(postgres: PostgresServer) -> No
     with postgres.database() as url:
         for scheme in ("postgresql://", "postgresql+psycopg://"):
             Store.open(url.replace("postgresql://", scheme)).close()
+
+
+def test_a_database_without_a_schema_is_none(postgres: PostgresServer) -> None:
+    with postgres.database(template="template1") as url:
+        assert not is_there(url)
+        Store.open(url).close()
+        assert is_there(url)
 
 
 def test_two_servers_that_start_together_migrate_once(postgres: PostgresServer) -> None:

@@ -1,6 +1,5 @@
 """The schema's history."""
 
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from sqlalchemy import CheckConstraint, inspect
 from sqlmodel import SQLModel
 
 from storage.engine import Store
-from storage.errors import StoreVersionError
+from storage.errors import DatabaseMissingError, StoreVersionError
 
 
 def test_newest_revision_is_what_the_tables_say(store: Store) -> None:
@@ -42,11 +41,15 @@ def test_data_of_a_newer_release_are_refused(store: Store) -> None:
         Store.open(store.engine.url.render_as_string(hide_password=False))
 
 
-def test_a_store_opened_without_migrating_stays_empty(tmp_path: Path) -> None:
-    Store.open(f"sqlite:///{tmp_path / 'empty.db'}", migrate=False).close()
-    with sqlite3.connect(tmp_path / "empty.db") as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
+def test_a_store_opened_without_migrating_makes_none(tmp_path: Path) -> None:
+    file = tmp_path / "empty.db"
+    with pytest.raises(DatabaseMissingError):
+        Store.open(f"sqlite:///{file}", migrate=False)
+    assert not file.exists()
+    file.touch()
+    with pytest.raises(DatabaseMissingError):
+        Store.open(f"sqlite:///{file}", migrate=False)
+    assert file.stat().st_size == 0
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
