@@ -13,9 +13,9 @@ def explained(sentence: str) -> str:
     for rule in policy().speaking(reading):
         lines.append(f"{rule.id}: {rule.effect}")
         if rule.opinion is not None:
-            sum_ = rule.opinion.of(reading.statements)
-            lines.append(f"  log-odds {sum_:.2f}, from {rule.opinion.threshold} it is withheld")
-            weighed = rule.opinion.weighed(reading.statements)
+            sum_ = rule.opinion.of(reading.features)
+            lines.append(f"  log-odds {sum_:.2f}, from {rule.opinion.yes_from} the rule speaks")
+            weighed = rule.opinion.weighed(reading.features)
             lines += [f"  {share:+.2f} {what}" for what, share in weighed]
     return "\n".join(lines)
 

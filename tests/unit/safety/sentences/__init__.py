@@ -5,7 +5,8 @@ sentence about a critical finding carries its label in its form. `voices` were w
 manners before policy 3, and fall into an open and a held half by their own text. `fresh` and the
 rounds came one after the other; what each scored at first is at the head of its file. The
 `writers` have a manner each and are divided by writer: `train` and `dev` were read while policy 5
-was made, `test` was only scored.
+was made, the `UNFORESEEN` while policy 6 was, `test` was only scored; a third of the sentences of
+`UNFORESEEN` and `cross_section` are hard on purpose. `not_urgent` are findings that can wait, for fitting.
 """
 
 import tomllib
@@ -29,8 +30,14 @@ WRITERS: Final = {
         *("registrar", "side_remarks", "talk", "generalities", "plain_findings", "told_and_seen"),
     ),
     "dev": ("dictation", "teaching"),
-    "test": ("clinic_chat", "icu_ed"),
+    "test": ("clinic_chat", "icu_ed", "cross_section", "natural"),
 }
+
+# Nobody had provided for these when policy 6 was begun; what they taught is in it.
+UNFORESEEN: Final = (
+    *("bedside", "outsider", "reports_hard", "shorthand"),
+    *("textbook", "turns_of_phrase"),
+)
 
 Half = Literal["dev", "held_out"]
 
@@ -95,6 +102,25 @@ def _read(name: str) -> tuple[Labelled, ...]:
         Labelled(text, None, {"urgent": MIXED, "silent": "critical_not_suggested"}.get(form, form))
         for form, texts in fields.items()
         for text in texts
+    )
+
+
+@cache
+def not_urgent() -> tuple[Labelled, ...]:
+    """Return findings that can wait, each behind each opening."""
+    fields = tomllib.loads(files(__name__).joinpath("not_urgent.toml").read_text("utf-8"))
+    texts = [opening.format(f) for f in fields["findings"] for opening in fields["openings"]]
+    texts += fields["sentences"]
+    return tuple(Labelled(text[0].upper() + text[1:], None, "benign") for text in texts)
+
+
+@cache
+def only_scored() -> tuple[Labelled, ...]:
+    """Return the sentences that nothing is fitted on."""
+    return (
+        *labelled("held_out"),
+        *voices("held_out"),
+        *(sentence for writer in WRITERS["test"] for sentence in written_by(writer)),
     )
 
 
