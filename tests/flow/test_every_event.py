@@ -41,6 +41,8 @@ SILENT = {
     ("serving", "ready"): "tells of no case and no person",
     ("serving", "models"): "tells of no case and no person",
     ("batteries", "ask"): "each of its questions has the two events of `asking.ask`",
+    ("keeping", "keep_swept"): "removes what no row names; the log has how many",
+    ("keeping", "sweep_if_possible"): "removes what no row names; the log has how many",
     ("exporting", "archive"): "asks `file` first, which has its event",
 }
 NOT_USE_CASES = {"store", "sandbox", "readers", "checking", "worker", "trail", "rates"}

@@ -6,7 +6,8 @@ manners before policy 3, and fall into an open and a held half by their own text
 rounds came one after the other; what each scored at first is at the head of its file. The
 `writers` have a manner each and are divided by writer: `train` and `dev` were read while policy 5
 was made, the `UNFORESEEN` while policy 6 was, `test` was only scored; a third of the sentences of
-`UNFORESEEN` and `cross_section` are hard on purpose. `not_urgent` are findings that can wait, for fitting.
+`UNFORESEEN` and `cross_section` are hard on purpose. `not_urgent` are
+findings that can wait, for fitting.
 """
 
 import tomllib
