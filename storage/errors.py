@@ -81,6 +81,19 @@ class StoreBusyError(StorageError):
         )
 
 
+class TooMuchUnnamedError(StorageError):
+    """More objects have no row than a killed process could have left."""
+
+    code = "too_much_unnamed"
+
+    def __init__(self, unnamed: int, everything: int) -> None:
+        """Say what may have happened."""
+        super().__init__(
+            f"{unnamed:,} of {everything:,} stored objects have no row, so nothing was removed: the "
+            "database may be an older one than the objects belong to."
+        )
+
+
 class StoreVersionError(StorageError):
     """The database was written by a newer release than this one."""
 

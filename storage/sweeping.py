@@ -14,9 +14,12 @@ from typing import Final
 
 from storage.blobs import BlobStore
 from storage.engine import Store
+from storage.errors import TooMuchUnnamedError
 from storage.keys import alone
 from storage.snapshot import named_objects
 
+ALWAYS_SWEPT: Final = 50  # objects; a killed process leaves few
+SWEPT_SHARE: Final = 0.1  # of all objects; more than that tells of a database that is not theirs
 UNDER_WAY: Final = timedelta(hours=1)  # no upload and no export takes that long
 
 
@@ -31,6 +34,7 @@ def sweep(store: Store, blobs: BlobStore, at: datetime) -> int:
         at: Now.
 
     Raises:
+        TooMuchUnnamedError: so many have no row that the database may be older than they are.
         StorageError: the database cannot be read.
         OSError: a file cannot be removed.
     """
@@ -40,6 +44,9 @@ def sweep(store: Store, blobs: BlobStore, at: datetime) -> int:
     try:
         with alone(blobs.root, wait=False):
             unnamed = _unnamed(store, blobs, before)  # a row or a younger object came meanwhile
+            everything = sum(1 for _ in blobs.root.glob("??/??/*"))
+            if len(unnamed) > max(ALWAYS_SWEPT, SWEPT_SHARE * everything):
+                raise TooMuchUnnamedError(len(unnamed), everything)
             for path in unnamed:
                 path.unlink(missing_ok=True)
     except BlockingIOError:

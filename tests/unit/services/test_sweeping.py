@@ -9,9 +9,9 @@ import pytest
 
 from storage.blobs import BlobStore
 from storage.clock import utc_now
-from storage.errors import StoreBusyError
+from storage.errors import StoreBusyError, TooMuchUnnamedError
 from storage.keys import alone
-from storage.sweeping import UNDER_WAY, sweep
+from storage.sweeping import ALWAYS_SWEPT, UNDER_WAY, sweep
 from storage.vocabulary import CaseState, Role
 from tests.unit.services.world import World
 from webapp.services.keeping import Keeping, Place
@@ -46,6 +46,15 @@ def test_a_refused_study_leaves_nothing(world: World) -> None:
 
     assert sweep(world.store, world.blobs, _later()) == 2
     assert _kept(world) == set()
+
+
+def test_objects_of_another_database_are_not_removed(world: World) -> None:
+    for number in range(ALWAYS_SWEPT + 1):
+        world.blobs.put(f"object {number} of a newer database".encode())
+
+    with pytest.raises(TooMuchUnnamedError):
+        sweep(world.store, world.blobs, _later())
+    assert len(_kept(world)) == ALWAYS_SWEPT + 1
 
 
 def test_what_is_on_its_way_stays(world: World) -> None:
