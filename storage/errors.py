@@ -89,8 +89,8 @@ class TooMuchUnnamedError(StorageError):
     def __init__(self, unnamed: int, everything: int) -> None:
         """Say what may have happened."""
         super().__init__(
-            f"{unnamed:,} of {everything:,} stored objects have no row, so nothing was removed: the "
-            "database may be an older one than the objects belong to."
+            f"{unnamed:,} of {everything:,} stored objects have no row, so nothing was removed: "
+            "the database may be an older one than the objects belong to."
         )
 
 
