@@ -43,6 +43,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "key_file": 500,
     "keys_busy": 409,
     "backup_refused": 409,
+    "too_much_unnamed": 409,
     "last_admin": 409,
     "model_busy": 429,
     "model_refused": 503,
