@@ -128,6 +128,20 @@ def asked_name(name: str) -> str:
     return inputs.text(name, _WHAT, limit=MAX_NAME, required=True).strip()
 
 
+def name_to_fill(session: Session, actor: Actor, name: str) -> str:
+    """Return the name under which a person may put studies: an old one of theirs, or a new one.
+
+    Raises:
+        InvalidRequestError: it cannot be a collection's name.
+        NotFoundError: there is one, and it is not the actor's.
+    """
+    asked = asked_name(name)
+    if collection_named(session, asked) is None:
+        return collection_name(name)
+    collection_open_to(session, actor, asked)
+    return asked
+
+
 def collection_name(name: str) -> str:
     """Return the name that a new collection gets: in its normal form, with single spaces.
 

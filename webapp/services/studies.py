@@ -34,12 +34,7 @@ from webapp.services import inputs
 from webapp.services.access import collection_open_to, known_case, readable_case
 from webapp.services.actor import Actor
 from webapp.services.checking import TEXT, UNREAD, Checking, Told
-from webapp.services.collections import (
-    DEFAULT_PROTOCOL,
-    asked_name,
-    collection_name,
-    make_collection,
-)
+from webapp.services.collections import DEFAULT_PROTOCOL, make_collection, name_to_fill
 from webapp.services.errors import (
     CaseRefusedError,
     InvalidRequestError,
@@ -156,12 +151,8 @@ class Studies:
         try:
             uploader = authorised(actor, Action.UPLOAD)
             self.rates.check(uploader, Paced.UPLOADS)
-            collection = asked_name(collection)
             with self.store.read() as session:
-                if collection_named(session, collection) is None:
-                    collection = collection_name(collection)
-                else:
-                    collection_open_to(session, uploader, collection)
+                collection = name_to_fill(session, uploader, collection)
             keep(self.blobs, self._received(paths, results), kept)
         except REFUSALS as refusal:
             self._remove_unneeded(addresses_of(kept))
